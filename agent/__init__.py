@@ -1,0 +1,1 @@
+"""The analyst: an agent that uses the server's tools over MCP."""

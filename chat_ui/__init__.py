@@ -1,0 +1,1 @@
+"""The conversational dashboard: draws and asks, decides nothing."""

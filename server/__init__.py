@@ -1,0 +1,1 @@
+"""Everything that computes or stores: the walk, its stores, and the surfaces over them."""
