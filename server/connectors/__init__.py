@@ -1,0 +1,1 @@
+"""Where telemetry comes from. Each connector is found through the entry-point group `anomalyst.connectors`."""
