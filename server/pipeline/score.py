@@ -1,0 +1,185 @@
+"""Scoring: every row's score and severity, and for flagged rows which metrics are at fault, against what."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from server.detectors.base import DesignColumn, DesignMatrix
+from server.detectors.stored import Trained
+from server.domain.baseline import Statistic
+from server.domain.telemetry import Transform
+from server.pipeline.baselines import BaselineSet, RawFallback
+from server.pipeline.normalize import Expectation, Normalizer, raw_matrix
+from server.pipeline.parallel import in_order
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+TOP_METRICS = 5
+_THIN_ROWS = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """A trained detector together with the baselines that its rows are normalised by."""
+
+    trained: Trained
+    baselines: BaselineSet | RawFallback
+    name_every_row: bool = False
+    """Whether `top_metric` is found for every row, and not only for those flagged."""
+
+
+def score_telemetry(blocks: Iterable[pa.RecordBatch], scoring: Scoring, *, threads: int = 1) -> Iterator[pa.RecordBatch]:
+    """Scores of each block of features, in order.
+
+    Columns: device, cohort, store, customer (codes), time, score (lower is more abnormal), severity (0-100), is_anomaly,
+    confidence (0-1), top_metric (null unless known) and contributions (JSON text, null unless flagged).
+    """
+    return in_order(_scorer(scoring), blocks, threads)
+
+
+def severity(scores: Floats, trained: Trained) -> Floats:
+    """Severity 0-100: 0 at the median of the reference rows and above, 50 at the threshold, rising without ever being full.
+
+    With e the score's distance from that median in units of the threshold's, it is 100 e / (1 + e), so order is never lost.
+    """
+    middle = trained.reference_scores[len(trained.reference_scores) // 2]
+    reach = max(middle - trained.threshold, np.finfo(float).tiny)
+    excess = np.maximum(middle - scores, 0.0) / reach
+    return 100.0 * excess / (1.0 + excess)
+
+
+def _scorer(scoring: Scoring) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    baselines = scoring.baselines
+    if isinstance(baselines, RawFallback):
+        return lambda block: _score_block(block, raw_matrix(block, baselines), scoring, None)
+    normalizer = Normalizer(baselines)
+    return lambda block: _score_block(block, normalizer.matrix(block), scoring, normalizer)
+
+
+def _score_block(
+    block: pa.RecordBatch, matrix: DesignMatrix, scoring: Scoring, normalizer: Normalizer | None
+) -> pa.RecordBatch:
+    scores = scoring.trained.scorer.score(matrix)
+    flagged = scores < scoring.trained.threshold
+    rows = np.flatnonzero(flagged)
+    named = np.arange(len(scores)) if scoring.name_every_row else rows
+    credit = by_metric(scoring.trained.scorer.explain(matrix, named), matrix.columns)
+    expected = normalizer.expectation(block, rows) if normalizer else None
+    known = np.isfinite(matrix.z).mean(axis=1)
+    confidence = known.copy()
+    if expected is not None:
+        confidence[rows] *= _firmness(expected)
+    flagged_credit = credit.take(flagged[named])
+    described = _describe(block, matrix, rows, flagged_credit, expected)
+    keys = {key: block.column(key) for key in ("device", "cohort", "store", "customer", "time")}
+    return pa.RecordBatch.from_pydict(
+        keys
+        | {
+            "score": scores,
+            "severity": severity(scores, scoring.trained),
+            "is_anomaly": flagged,
+            "confidence": confidence,
+            "top_metric": _spread(credit.first_names(), named, len(scores)),
+            "contributions": _spread(described, rows, len(scores)),
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricCredit:
+    """Contributions summed by metric, and each metric's strongest column; both of shape (rows, metrics)."""
+
+    metrics: tuple[str, ...]
+    total: Floats
+    column: npt.NDArray[np.int64]
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> "MetricCredit":
+        """The credit of some of the rows."""
+        return MetricCredit(self.metrics, self.total[rows], self.column[rows])
+
+    def first_names(self) -> list[str]:
+        """The metric that contributed most to each row."""
+        return [self.metrics[i] for i in self.total.argmax(axis=1)] if len(self.total) else []
+
+
+def by_metric(credit: Floats, columns: tuple[DesignColumn, ...]) -> MetricCredit:
+    """Contributions of columns, shape (rows, columns), gathered by metric."""
+    metrics = tuple(dict.fromkeys(column.metric.name for column in columns))
+    total = np.zeros((len(credit), len(metrics)))
+    strongest = np.zeros(total.shape, np.int64)
+    for index, metric in enumerate(metrics):
+        own = np.array([i for i, column in enumerate(columns) if column.metric.name == metric])
+        total[:, index] = credit[:, own].sum(axis=1)
+        strongest[:, index] = own[credit[:, own].argmax(axis=1)] if len(credit) else 0
+    return MetricCredit(metrics, total, strongest)
+
+
+def _describe(
+    block: pa.RecordBatch, matrix: DesignMatrix, rows: Rows, credit: MetricCredit, expected: Expectation | None
+) -> list[str]:
+    """Each flagged row's `Contribution`s as JSON text, strongest first."""
+    share = credit.total / np.maximum(credit.total.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    order = np.argsort(-credit.total, axis=1, kind="stable")[:, :TOP_METRICS]
+    chosen = np.take_along_axis(credit.column, order, axis=1)
+    values = _feature_values(block, matrix.columns, rows, chosen)
+    described: list[str] = []
+    for i, row in enumerate(rows):
+        parts = []
+        for rank, column in enumerate(chosen[i]):
+            about = matrix.columns[column]
+            typical = None if expected is None else shown(expected.centre[i, column], about)
+            parts.append(
+                {
+                    "metric": about.metric.name,
+                    "feature": about.name,
+                    "value": shown(values[i, rank], about),
+                    "typical": typical,
+                    "z": _finite(matrix.z[row, column]) or 0.0,
+                    "level": None if expected is None else expected.level_names[expected.level[i, column]],
+                    "n": 0 if expected is None else int(expected.n[i, column]),
+                    "share": float(share[i, order[i, rank]]),
+                }
+            )
+        described.append(json.dumps(parts))
+    return described
+
+
+def shown(value: float, column: DesignColumn) -> float | None:
+    """A feature's value in the metric's own unit where there is one: the mean of a log-transformed metric is turned back."""
+    finite = _finite(value)
+    if finite is not None and column.metric.transform is Transform.LOG1P and column.statistic is Statistic.MEAN:
+        return float(np.expm1(finite))
+    return finite
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _feature_values(block: pa.RecordBatch, columns: tuple[DesignColumn, ...], rows: Rows, chosen: Rows) -> Floats:
+    """The feature behind each chosen column of each row; shape (rows, ranks)."""
+    values = np.full(chosen.shape, np.nan)
+    for column in np.unique(chosen):
+        about = columns[column]
+        feature = block.column(f"{about.metric.name}_{about.statistic.value}").to_numpy()
+        picked, rank = np.nonzero(chosen == column)
+        values[picked, rank] = feature[rows[picked]]
+    return values
+
+
+def _firmness(expected: Expectation) -> Floats:
+    """How much the baselines behind each row can be relied on: n / (n + 25), averaged over columns."""
+    firmness: Floats = (expected.n / (expected.n + _THIN_ROWS)).mean(axis=1)
+    return firmness
+
+
+def _spread(values: list[str], rows: Rows, length: int) -> pa.Array:
+    """Text at some rows, null at the others."""
+    spread = np.full(length, None, object)
+    spread[rows] = values
+    return pa.array(spread, pa.string())
