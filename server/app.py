@@ -1,0 +1,91 @@
+"""The composition root: the only place that names the engines behind the protocols."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Self
+
+from server.connectors.files import FilesConnector
+from server.connectors.registry import Connectors
+from server.detectors.registry import Detectors
+from server.domain.catalogue import CATALOGUE, load_catalogue
+from server.services.stages import Stages, Stores, Toolbox
+from server.services.walk import Walk
+from server.settings import Settings
+from server.storage.base import ArtifactStore, Records, TelemetryStore
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+class App:
+    """The server's parts, each opened when first asked for and all closed together.
+
+    Opening late keeps a command that only reads the SQL store from loading DuckDB, and one that only reads from locking it.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
+        self.settings, self._clock = settings, clock
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @cached_property
+    def records(self) -> Records:
+        """Facts in SQL."""
+        from server.storage.sql.records import SqlRecords  # noqa: PLC0415 - half a second that other commands need not pay
+
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        records = SqlRecords(self.settings.store_url)
+        self._open.callback(records.close)
+        return records
+
+    @cached_property
+    def telemetry(self) -> TelemetryStore:
+        """Telemetry rows. Raises `StoreBusy` while another process has them open."""
+        from server.storage.telemetry.store import DuckDBTelemetryStore  # noqa: PLC0415 - takes the lock on the file
+
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        store = DuckDBTelemetryStore(
+            self.settings.home / "telemetry.duckdb",
+            memory_limit=self.settings.telemetry.memory_limit,
+            threads=self.settings.threads,
+        )
+        self._open.callback(store.close)
+        return store
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        """Artifacts of all runs."""
+        from server.storage.artifacts import ArtifactFolder  # noqa: PLC0415 - as above
+
+        return ArtifactFolder(self.settings.artifact_folder)
+
+    @cached_property
+    def connectors(self) -> Connectors:
+        """Connectors, with the files one kept inside the allowed folders."""
+        return Connectors([FilesConnector(self.settings.telemetry.roots)])
+
+    @cached_property
+    def detectors(self) -> Detectors:
+        """Detectors that are installed."""
+        return Detectors()
+
+    @cached_property
+    def walk(self) -> Walk:
+        """The verbs of the walk."""
+        tools = Toolbox(
+            self.connectors,
+            self.detectors,
+            load_catalogue(self.settings.catalogue) if self.settings.catalogue else CATALOGUE,
+            threads=self.settings.threads,
+            clock=self._clock,
+        )
+        return Walk(self.records, Stages(Stores(self.telemetry, self.records, self.artifacts), tools), self._clock)

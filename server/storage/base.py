@@ -1,0 +1,186 @@
+"""What the services need of storage. Engines are named in `server.app` only."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from server.connectors.base import Source
+from server.domain.anomaly import Anomaly, AnomalyFilter, Incident
+from server.domain.audit import AuditEntry
+from server.domain.baseline import Baseline, BaselineVersion, DetectorVersion, Level
+from server.domain.run import Run
+from server.domain.telemetry import Change, Fleet, IngestReport, Members, Metric, Rejection, Snapshot
+
+Rows = pa.Table | Iterable[pa.RecordBatch]
+"""Many rows for `Records`, with the columns of a schema in `server.storage.columns`; small sets are converted there."""
+
+Progress = Callable[[int, int | None], None]
+"""Called with (rows done, rows in all if known)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that was kept aside, as it came."""
+
+    reason: Rejection
+    source: str
+    seen: datetime
+    row: str
+
+
+class TelemetryStore(Protocol):
+    """Telemetry rows of every fleet. One process opens it; other processes get `StoreBusy`."""
+
+    def ingest(
+        self,
+        fleet: Fleet,
+        source: Source,
+        catalogue: Sequence[Metric],
+        *,
+        fit_split: str | None,
+        now: datetime,
+        progress: Progress,
+    ) -> IngestReport:
+        """Store the source's rows in one transaction; the same source again changes nothing.
+
+        Raises:
+            InvalidInput: the source has no rows, or shares no metric with what the fleet already has.
+            Unavailable: the disk is full; nothing of this ingest is stored.
+        """
+        ...
+
+    def snapshot(self, fleet: Fleet, *, start: datetime | None = None, end: datetime | None = None) -> Snapshot:
+        """Freeze what is stored now (optionally only event times in [start, end]). Raises `NotFound` for a fleet with no rows."""
+        ...
+
+    def members(self, snapshot: Snapshot) -> Members:
+        """The names behind the codes in this snapshot's blocks."""
+        ...
+
+    def blocks(self, snapshot: Snapshot, *, rows: int, devices: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Whole devices, sorted by device and time, about `rows` rows a block (a larger device is one block).
+
+        Columns: device, cohort, store, customer (int32 codes, -1 for none), time (int64, microseconds since 1970 UTC),
+        reference (bool: may be fitted on), then one float64 column a metric in the snapshot's order, NaN where missing.
+        `devices` restricts to those device codes.
+        """
+        ...
+
+    def rejected(self, fleet: Fleet, *, limit: int) -> Sequence[RejectedRow]:
+        """Rows kept aside, newest first."""
+        ...
+
+    def changes(self, fleet: Fleet, *, start: datetime, end: datetime) -> Sequence[Change]:
+        """Change-log rows in [start, end], oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Release the files."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """Content-addressed files: a name holds the digest of the bytes, checked when the artifact is opened."""
+
+    def write(self, run: str, stage: str, suffix: str, writer: Callable[[Path], None]) -> str:
+        """Call `writer` with a temporary path, then move the file in place, durable. Returns its name `<stage>-<digest><suffix>`."""
+        ...
+
+    def open(self, run: str, name: str) -> Path:
+        """Path of a verified artifact. Raises `NotFound` if absent, `ArtifactDamaged` if its bytes are not what its name says."""
+        ...
+
+    def digest(self, name: str) -> str:
+        """The digest in an artifact's name."""
+        ...
+
+
+class Records(Protocol):
+    """Facts in SQL. Every call names its tenant (or a fleet, which holds one); another tenant's rows do not exist for it.
+
+    Each method is one transaction. Raises `Unavailable` when the store cannot be reached or cannot take a write.
+    """
+
+    def add_run(self, run: Run) -> None: ...
+    def run(self, tenant: str, run_id: str) -> Run:
+        """Raises `NotFound` with near matches."""
+        ...
+
+    def runs(self, tenant: str, *, fleet: str | None = None, limit: int = 50, offset: int = 0) -> Sequence[Run]:
+        """Newest first."""
+        ...
+
+    def save_run(self, run: Run) -> Run:
+        """Compare-and-set on `run.revision`; returns the run with its new revision. Raises `Unavailable` if another changed it."""
+        ...
+
+    def add_baseline_version(self, version: BaselineVersion, statistics: Rows) -> BaselineVersion:
+        """Store as the fleet's next version (its number is ignored), expire the one before. Digest already in force: no-op.
+
+        `statistics` has the columns of `BASELINE_COLUMNS`. Whole or not at all, also if the iterable raises midway.
+        """
+        ...
+
+    def baseline_version(self, fleet: Fleet, version: int | None = None) -> BaselineVersion | None:
+        """That version, or the one in force."""
+        ...
+
+    def baselines(
+        self,
+        fleet: Fleet,
+        version: int,
+        *,
+        level: Level | None = None,
+        group: str | None = None,
+        feature: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Sequence[Baseline]: ...
+
+    def add_detector_version(self, version: DetectorVersion) -> DetectorVersion:
+        """Store as the fleet's next version (the given number is ignored). Same digest as the newest: no-op."""
+        ...
+
+    def detector_version(self, fleet: Fleet, version: int | None = None) -> DetectorVersion | None: ...
+
+    def persist_scored(self, run: Run, scores_digest: str, anomalies: Rows, incidents: Sequence[Incident]) -> int:
+        """Store one scored set whole or not at all. Returns the number of anomalies that it holds.
+
+        `anomalies` has the columns of `ANOMALY_COLUMNS`. The same digest again stores nothing, but makes that set the run's
+        newest again (so a rollback shows what it showed). The newest set of a fleet's newest run that has one is what
+        `anomalies` and `incidents` show unless a run is named; older sets are kept.
+
+        Raises:
+            NotFound: the run is not stored.
+            InvalidInput: columns are missing or hold what they may not; nothing is stored.
+        """
+        ...
+
+    def anomalies(
+        self, tenant: str, wanted: AnomalyFilter, *, limit: int = 50, offset: int = 0
+    ) -> tuple[Sequence[Anomaly], int]:
+        """Worst first, and how many there are in all."""
+        ...
+
+    def anomaly(self, tenant: str, anomaly_id: str) -> Anomaly: ...
+    def incidents(
+        self, tenant: str, *, fleet: str | None = None, run_id: str | None = None, limit: int = 50, offset: int = 0
+    ) -> tuple[Sequence[Incident], int]:
+        """Ranked by severity times devices, and how many there are in all."""
+        ...
+
+    def incident(self, tenant: str, incident_id: str) -> Incident: ...
+    def append_audit(self, entry: AuditEntry) -> None:
+        """Append to the tenant's hash chain: each row holds the hash of the one before, so any edit shows."""
+        ...
+
+    def audit(self, tenant: str, *, limit: int = 100, offset: int = 0) -> Sequence[AuditEntry]: ...
+    def verify_audit(self, tenant: str) -> int:
+        """Number of rows checked. Raises `ArtifactDamaged` naming the first row that was edited, removed or reordered."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,5 @@
+"""`Records` in SQL: SQLite or PostgreSQL, through the tables of `server.storage.tables`."""
+
+from server.storage.sql.records import SqlRecords
+
+__all__ = ["SqlRecords"]

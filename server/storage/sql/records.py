@@ -1,0 +1,139 @@
+"""`SqlRecords`: every method is one transaction around a function of its subject's file."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from server.domain.anomaly import Anomaly, AnomalyFilter, Incident
+from server.domain.audit import AuditEntry
+from server.domain.baseline import Baseline, BaselineVersion, DetectorVersion, Level
+from server.domain.run import Run
+from server.domain.telemetry import Fleet
+from server.errors import AnomalystError
+from server.storage.sql import anomalies, audit, baselines, detectors, incidents, runs, scored
+from server.storage.sql.database import Database
+from server.storage.sql.schema import bring_up_to_date
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class SqlRecords:
+    """`Records` in SQLite or PostgreSQL; what each method promises stands in `server.storage.base`."""
+
+    def __init__(self, url: str) -> None:
+        """Open the store, made or migrated if needed. Raises `InvalidInput` for the URL, `Unavailable` for the store."""
+        self._database = Database(url)
+        try:
+            bring_up_to_date(self._database)
+        except AnomalystError:
+            self._database.close()
+            raise
+
+    def add_run(self, run: Run) -> None:
+        """Store a new run. Raises `InvalidInput` if its tenant has one of that id."""
+        with self._database.writing(f"run {run.fleet.tenant}") as connection:
+            runs.add(connection, run)
+
+    def run(self, tenant: str, run_id: str) -> Run:
+        """The run. Raises `NotFound` with near matches."""
+        with self._database.reading() as connection:
+            return runs.one(connection, tenant, run_id)
+
+    def runs(self, tenant: str, *, fleet: str | None = None, limit: int = 50, offset: int = 0) -> Sequence[Run]:
+        """Newest first."""
+        with self._database.reading() as connection:
+            return runs.page(connection, tenant, fleet=fleet, limit=limit, offset=offset)
+
+    def save_run(self, run: Run) -> Run:
+        """Compare-and-set on `run.revision`; the run with its new revision. Raises `Unavailable` if another changed it."""
+        with self._database.writing() as connection:
+            return runs.save(connection, run)
+
+    def add_baseline_version(
+        self, version: BaselineVersion, statistics: "pa.Table | Iterable[pa.RecordBatch]"
+    ) -> BaselineVersion:
+        """The stored version with its number, or the one in force if that has the same digest."""
+        with self._database.writing(f"baselines {version.fleet.tenant}") as connection:
+            return baselines.add(connection, version, statistics)
+
+    def baseline_version(self, fleet: Fleet, version: int | None = None) -> BaselineVersion | None:
+        """That version, or the one in force."""
+        with self._database.reading() as connection:
+            return baselines.one(connection, fleet, version)
+
+    def baselines(
+        self,
+        fleet: Fleet,
+        version: int,
+        *,
+        level: Level | None = None,
+        group: str | None = None,
+        feature: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Sequence[Baseline]:
+        """By level, group and feature."""
+        with self._database.reading() as connection:
+            return baselines.page(
+                connection, fleet, version, level=level, group=group, feature=feature, limit=limit, offset=offset
+            )
+
+    def add_detector_version(self, version: DetectorVersion) -> DetectorVersion:
+        """The stored version with its number, or the newest one if that has the same digest."""
+        with self._database.writing(f"detectors {version.fleet.tenant}") as connection:
+            return detectors.add(connection, version)
+
+    def detector_version(self, fleet: Fleet, version: int | None = None) -> DetectorVersion | None:
+        """That version, or the newest."""
+        with self._database.reading() as connection:
+            return detectors.one(connection, fleet, version)
+
+    def persist_scored(
+        self, run: Run, scores_digest: str, anomalies: "pa.Table | Iterable[pa.RecordBatch]", incidents: Sequence[Incident]
+    ) -> int:
+        """Number of anomalies in the set, which is whole, durable and the run's newest when this returns."""
+        with self._database.writing(f"scored {run.fleet.tenant}") as connection:
+            return scored.persist(connection, run, scores_digest, anomalies, incidents)
+
+    def anomalies(
+        self, tenant: str, wanted: AnomalyFilter, *, limit: int = 50, offset: int = 0
+    ) -> tuple[Sequence[Anomaly], int]:
+        """Worst first, and how many there are in all."""
+        with self._database.reading() as connection:
+            return anomalies.page(connection, tenant, wanted, limit=limit, offset=offset)
+
+    def anomaly(self, tenant: str, anomaly_id: str) -> Anomaly:
+        """As the newest set has it that holds it. Raises `NotFound` with near matches."""
+        with self._database.reading() as connection:
+            return anomalies.one(connection, tenant, anomaly_id)
+
+    def incidents(
+        self, tenant: str, *, fleet: str | None = None, run_id: str | None = None, limit: int = 50, offset: int = 0
+    ) -> tuple[Sequence[Incident], int]:
+        """Ranked by severity times devices, and how many there are in all."""
+        with self._database.reading() as connection:
+            return incidents.page(connection, tenant, fleet=fleet, run=run_id, limit=limit, offset=offset)
+
+    def incident(self, tenant: str, incident_id: str) -> Incident:
+        """As the newest set has it that holds it. Raises `NotFound` with near matches."""
+        with self._database.reading() as connection:
+            return incidents.one(connection, tenant, incident_id)
+
+    def append_audit(self, entry: AuditEntry) -> None:
+        """Append to the tenant's hash chain."""
+        with self._database.writing(f"audit {entry.tenant}") as connection:
+            audit.append(connection, entry)
+
+    def audit(self, tenant: str, *, limit: int = 100, offset: int = 0) -> Sequence[AuditEntry]:
+        """Newest first."""
+        with self._database.reading() as connection:
+            return audit.page(connection, tenant, limit=limit, offset=offset)
+
+    def verify_audit(self, tenant: str) -> int:
+        """Number of rows checked. Raises `ArtifactDamaged` naming the first row that is not as it was written."""
+        with self._database.reading() as connection:
+            return audit.verify(connection, tenant)
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._database.close()

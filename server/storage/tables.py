@@ -1,0 +1,186 @@
+"""The tables of `Records`. Every row names its tenant; what is nested is kept as the JSON of its pydantic model.
+
+The migrations make these tables; a test holds the two to each other.
+"""
+# pyright: reportAssignmentType=false
+# SQLModel declares `__tablename__` as a descriptor, and takes a string
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer, LargeBinary, Text, text
+from sqlmodel import Field, SQLModel
+
+NAME = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that is a key or is sorted by: in code point order everywhere, whatever language the database is set to."""
+
+
+class RunRow(SQLModel, table=True):
+    """A run; `body` is the whole of it, the other columns are what is searched."""
+
+    __tablename__ = "run"
+    __table_args__ = (Index("run_by_age", "tenant", "created"),)
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    id: str = Field(primary_key=True, sa_type=NAME)
+    fleet: str = Field(sa_type=NAME)
+    created: datetime
+    revision: int
+    body: str = Field(sa_type=Text)
+
+
+class BaselineVersionRow(SQLModel, table=True):
+    """A fleet's baseline version; the one without `expired` is in force, and there is at most one."""
+
+    __tablename__ = "baseline_version"
+    __table_args__ = (
+        Index("baseline_version_number", "tenant", "fleet", "version", unique=True),
+        Index(
+            "baseline_version_in_force",
+            "tenant",
+            "fleet",
+            unique=True,
+            sqlite_where=text("expired IS NULL"),
+            postgresql_where=text("expired IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    tenant: str = Field(sa_type=NAME)
+    fleet: str = Field(sa_type=NAME)
+    version: int
+    digest: str = Field(sa_type=NAME)
+    expired: datetime | None = None
+    body: str = Field(sa_type=Text)
+
+
+class BaselineRow(SQLModel, table=True):
+    """One baseline of one version. Kept in key order, so that a group's features lie together."""
+
+    __tablename__ = "baseline"
+    __table_args__ = (
+        CheckConstraint("scale > 0", name="baseline_scale_above_0"),
+        ForeignKeyConstraint(["version_id"], ["baseline_version.id"], name="baseline_of_version"),
+        {"sqlite_with_rowid": False},
+    )
+
+    version_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs={"autoincrement": False})
+    level: str = Field(primary_key=True, sa_type=NAME)
+    group: str = Field(primary_key=True, sa_type=NAME)
+    feature: str = Field(primary_key=True, sa_type=NAME)
+    tenant: str = Field(sa_type=NAME)
+    median: float
+    scale: float
+    n: int = Field(sa_type=BigInteger)
+
+
+class DetectorVersionRow(SQLModel, table=True):
+    """A fleet's trained detector."""
+
+    __tablename__ = "detector_version"
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    fleet: str = Field(primary_key=True, sa_type=NAME)
+    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    digest: str = Field(sa_type=NAME)
+    body: str = Field(sa_type=Text)
+
+
+class ScoredSetRow(SQLModel, table=True):
+    """What one scoring of a run found. A run's set with the highest `shown` is its newest; `created` is that of the run."""
+
+    __tablename__ = "scored_set"
+    __table_args__ = (
+        Index("scored_set_digest", "tenant", "run", "digest", unique=True),
+        Index("scored_set_newest", "tenant", "fleet", "created", "run", "shown"),
+        ForeignKeyConstraint(["tenant", "run"], ["run.tenant", "run.id"], name="scored_set_of_run"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    tenant: str = Field(sa_type=NAME)
+    fleet: str = Field(sa_type=NAME)
+    run: str = Field(sa_type=NAME)
+    created: datetime
+    digest: str = Field(sa_type=NAME)
+    shown: int
+    anomalies: int
+
+
+class AnomalyRow(SQLModel, table=True):
+    """What is searched of one anomaly of one scored set. `time` is in microseconds since 1970 UTC, as telemetry has it.
+
+    The rest is in an `AnomalyBlockRow`; `place` says where. There is no index on device or incident: rows are narrow, and to
+    read through a whole set takes less than such an index would add to the storing of every set.
+    """
+
+    __tablename__ = "anomaly"
+    __table_args__ = (
+        CheckConstraint("severity >= 0 AND severity <= 100", name="anomaly_severity"),
+        Index("anomaly_by_severity", "scored_set", "severity"),
+        ForeignKeyConstraint(["scored_set"], ["scored_set.id"], name="anomaly_of_scored_set"),
+    )
+
+    scored_set: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs={"autoincrement": False})
+    id: str = Field(primary_key=True, sa_type=NAME)
+    tenant: str = Field(sa_type=NAME)
+    place: int
+    device: str = Field(sa_type=NAME)
+    time: int = Field(sa_type=BigInteger)
+    severity: float
+    top_metric: str = Field(sa_type=NAME)
+    incident: str = Field(sa_type=NAME)
+
+
+class AnomalyBlockRow(SQLModel, table=True):
+    """The other columns of many anomalies of one scored set, as one compressed Arrow batch."""
+
+    __tablename__ = "anomaly_block"
+    __table_args__ = (ForeignKeyConstraint(["scored_set"], ["scored_set.id"], name="anomaly_block_of_scored_set"),)
+
+    scored_set: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs={"autoincrement": False})
+    number: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs={"autoincrement": False})
+    tenant: str = Field(sa_type=NAME)
+    body: bytes = Field(sa_type=LargeBinary)
+
+
+class IncidentRow(SQLModel, table=True):
+    """One incident of one scored set, ranked by `weight`: severity times devices."""
+
+    __tablename__ = "incident"
+    __table_args__ = (
+        Index("incident_by_weight", "scored_set", "weight", "id"),
+        ForeignKeyConstraint(["scored_set"], ["scored_set.id"], name="incident_of_scored_set"),
+    )
+
+    scored_set: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs={"autoincrement": False})
+    id: str = Field(primary_key=True, sa_type=NAME)
+    tenant: str = Field(sa_type=NAME)
+    weight: float
+    body: str = Field(sa_type=Text)
+
+
+class AuditRow(SQLModel, table=True):
+    """One act. `hash` covers the act, its number and `previous`, the hash of the act before."""
+
+    __tablename__ = "audit"
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    number: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs={"autoincrement": False})
+    time: datetime
+    actor: str = Field(sa_type=Text)
+    channel: str = Field(sa_type=Text)
+    action: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    arguments: str = Field(sa_type=Text)
+    outcome: str = Field(sa_type=Text)
+    previous: str = Field(sa_type=Text)
+    hash: str = Field(sa_type=Text)
+
+
+class AuditHeadRow(SQLModel, table=True):
+    """How long a tenant's trail is and how it ends, so that rows missing at the end are noticed too."""
+
+    __tablename__ = "audit_head"
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    number: int
+    hash: str = Field(sa_type=Text)

@@ -1,0 +1,175 @@
+"""What a snapshot sees, read in whole devices: bounded memory, sorted only where the stored rows are not sorted already."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from server.storage.base import Members
+from server.storage.telemetry.cohorts import Cohort, CohortTable
+from server.storage.telemetry.names import Kind
+from server.storage.telemetry.schema import FleetTables
+
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the store counts from it in UTC throughout
+Ranks = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The rows of a fleet that a snapshot sees: stored by ingest `sequence`, and event times in [start, end]."""
+
+    sequence: int
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def where(self) -> str:
+        """The condition in SQL."""
+        bounds = [f"added <= {self.sequence}", f"removed > {self.sequence}"]
+        bounds += [f"time >= {micros(self.start)}"] if self.start else []
+        bounds += [f"time <= {micros(self.end)}"] if self.end else []
+        return " AND ".join(bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows of one device that share their names: a device that changes its cohort has several groups."""
+
+    device: int
+    cohort: int
+    store: int
+    customer: int
+    split: int
+    rows: int
+    parts: tuple[int, ...] = ()
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970 UTC; a time without a zone is UTC."""
+    zoneless = moment.replace(tzinfo=None) if moment.tzinfo is None else (moment - moment.utcoffset()).replace(tzinfo=None)  # type: ignore[operator]
+    return (zoneless - EPOCH) // timedelta(microseconds=1)
+
+
+class Reader:
+    """Reads one window of one fleet through a connection of its own."""
+
+    def __init__(self, tables: FleetTables, window: Window, groups: Sequence[Group]) -> None:
+        self._tables, self._window, self.groups = tables, window, groups
+        names = tables.names(window.sequence)
+        self._codes, self._device_rank, devices = _ranked(names[Kind.DEVICE], {group.device for group in groups})
+        _, self._store_rank, stores = _ranked(names[Kind.STORE], {group.store for group in groups})
+        _, self._customer_rank, customers = _ranked(names[Kind.CUSTOMER], {group.customer for group in groups})
+        self._splits = names[Kind.SPLIT]
+        counts = np.zeros(len(names[Kind.DEVICE]), np.int64)
+        for group in groups:
+            counts[group.device] += group.rows
+        self._rows = counts[self._codes]
+        self._columns = tables.cohort_columns(window.sequence)
+        self._cohorts = CohortTable(self._columns, names[Kind.COHORT])
+        self._open = self._cohorts.incomplete({group.cohort for group in groups}) if self._columns else frozenset[int]()
+        self._found: list[Cohort] | None = None
+        self._names = devices, stores, customers
+
+    def members(self) -> Members:
+        """The names behind the codes of `blocks`."""
+        devices, stores, customers = self._names
+        return Members(devices, tuple(self._cohort_list()), stores, customers, tuple(self._rows.tolist()))
+
+    def blocks(
+        self, rows: int, metrics: Sequence[str], devices: Sequence[int] | None, fit_split: str | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Blocks as `TelemetryStore.blocks` promises; `metrics` maps stored columns to their names in order."""
+        reference = self._reference(fit_split)
+        cohorts = self._cohort_list()
+        rank_by_code = self._cohorts.rank_by_code(cohorts) if self._columns else np.full(1, -1, np.int32)
+        for chunk in self._chunks(rows, devices):
+            table = self._read(chunk, ["cohort", "store", "customer", "split", *metrics])
+            device, code = table["device"], table["cohort"]
+            if self._open and np.isin(code, list(self._open)).any():
+                cohort = self._cohorts.ranks(self._cohorts.resolve(device, code), cohorts)
+            else:
+                cohort = rank_by_code[code] if self._columns else np.full(len(code), -1, np.int32)
+            head = [device, cohort, self._store_rank[table["store"]], self._customer_rank[table["customer"]], table["time"]]
+            arrays = [*head, reference[table["split"]], *(table[name] for name in metrics)]
+            yield [pa.array(array) for array in arrays]
+
+    def intervals(self, rows: int) -> timedelta:
+        """The median over devices of each device's median time between rows; an hour if no device has two."""
+        medians = [_median_gaps(chunk["device"], chunk["time"]) for chunk in map(self._times, self._chunks(rows, None))]
+        found = np.concatenate(medians) if medians else np.zeros(0)
+        return timedelta(microseconds=int(np.median(found))) if len(found) else timedelta(hours=1)
+
+    def _times(self, chunk: Sequence[int]) -> dict[str, NDArray[np.int64]]:
+        return self._read(chunk, [])
+
+    def _reference(self, fit_split: str | None) -> NDArray[np.bool_]:
+        """Whether a row may be fitted on, by split code; rows without a split have code -1, so the last place."""
+        wanted = [text == fit_split for text in self._splits] + [False]
+        present = any(wanted[group.split] for group in self.groups)
+        return np.array(wanted) if present else np.ones(len(wanted), bool)
+
+    def _cohort_list(self) -> list[Cohort]:
+        if self._found is None:
+            complete = {group.cohort for group in self.groups} - self._open
+            found = self._cohorts.of_codes(complete) if self._columns else set[Cohort]()
+            affected = sorted({int(self._device_rank[group.device]) for group in self.groups if group.cohort in self._open})
+            for chunk in self._chunks(1_000_000, affected) if affected else ():
+                table = self._read(chunk, ["cohort"])
+                found |= self._cohorts.distinct(self._cohorts.resolve(table["device"], table["cohort"]))
+            self._found = sorted(found)
+        return self._found
+
+    def _chunks(self, rows: int, devices: Sequence[int] | None) -> Iterator[Sequence[int]]:
+        """Runs of device ranks with about `rows` rows each."""
+        chunk: list[int] = []
+        held = 0
+        for rank in range(len(self._codes)) if devices is None else sorted(set(devices)):
+            if chunk and held + self._rows[rank] > rows:
+                yield chunk
+                chunk, held = [], 0
+            chunk.append(rank)
+            held += int(self._rows[rank])
+        if chunk:
+            yield chunk
+
+    def _read(self, ranks: Sequence[int], columns: Sequence[str]) -> dict[str, NDArray]:
+        """Rows of these devices as arrays by column, sorted by device rank and time; `device` holds ranks."""
+        codes = np.sort(self._codes[np.asarray(ranks)])
+        where = f"{self._window.where()} AND device BETWEEN {codes[0]} AND {codes[-1]}"
+        if codes[-1] - codes[0] >= len(codes):
+            where += f" AND device IN ({', '.join(map(str, codes))})"
+        query = f"SELECT {', '.join(['device', 'time', *columns])} FROM {self._tables.table('telemetry')} WHERE {where}"
+        table = self._tables.connection.sql(query).to_arrow_table()
+        arrays = {name: table[name].to_numpy() for name in table.column_names}
+        arrays["device"] = self._device_rank[arrays["device"]]
+        return _sorted(arrays)
+
+
+def _sorted(arrays: dict[str, NDArray]) -> dict[str, NDArray]:
+    device, time = arrays["device"], arrays["time"]
+    step = np.diff(device)
+    if np.all((step > 0) | ((step == 0) & (np.diff(time) > 0))):
+        return arrays
+    order = np.lexsort((time, device))
+    return {name: values[order] for name, values in arrays.items()}
+
+
+def _ranked(names: Sequence[str], used: set[int]) -> tuple[NDArray[np.int64], Ranks, tuple[str, ...]]:
+    """Used codes in sorted order of their names, the rank by code (-1 for none, also at code -1), and the sorted names."""
+    codes = sorted((code for code in used if code >= 0), key=lambda code: names[code])
+    ranks = np.full(len(names) + 1, -1, np.int32)
+    ranks[codes] = np.arange(len(codes))
+    return np.array(codes, np.int64), ranks, tuple(names[code] for code in codes)
+
+
+def _median_gaps(device: Ranks, time: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Median time between rows of each device that has at least two."""
+    same = np.diff(device) == 0
+    gaps, owner = np.diff(time)[same], device[1:][same]
+    order = np.lexsort((gaps, owner))
+    gaps, owner = gaps[order], owner[order]
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    count = np.diff([*starts, len(owner)])
+    return (gaps[starts + (count - 1) // 2] + gaps[starts + count // 2]) / 2

@@ -1,0 +1,190 @@
+"""The telemetry store on one DuckDB file, held by one process."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import Any, cast
+
+import duckdb
+import pyarrow as pa
+
+from server.connectors.base import Source
+from server.domain.telemetry import Change, Fleet, FleetHealth, IngestReport, Metric, Rejection, Snapshot
+from server.errors import NotFound, StoreBusy, Unavailable
+from server.storage.base import Members, Progress, RejectedRow
+from server.storage.telemetry.health import fleet_health
+from server.storage.telemetry.ingest import Ingest
+from server.storage.telemetry.reading import Reader, Window
+from server.storage.telemetry.schema import FleetTables
+from server.storage.telemetry.snapshots import census, fit_split, take_snapshot
+
+_HEAD = ("device", "cohort", "store", "customer", "time", "reference")
+_CHUNK_ROWS = 500_000
+
+
+class DuckDBTelemetryStore:
+    """`TelemetryStore` on the file at `path`, made if absent.
+
+    Rows of one device and time compete by the rule of `server.storage.telemetry.merge`. Missing cohort values are settled
+    when rows are read, by the rule of `server.storage.telemetry.cohorts`. A row is late when it arrived more than
+    `lateness` after its event. `memory_limit` and `threads` bound DuckDB; what does not fit goes to a folder beside the file.
+
+    Raises:
+        StoreBusy: another process has the file open.
+        Unavailable: the file cannot be opened or written.
+    """
+
+    def __init__(
+        self, path: Path, *, memory_limit: str = "1GB", threads: int = 2, lateness: timedelta = timedelta(hours=4)
+    ) -> None:
+        self._path, self._lateness = path, lateness
+        self._options = {"memory_limit": memory_limit, "threads": str(threads)}
+        self._writing = Lock()
+        self._connection = self._open()
+
+    def ingest(
+        self,
+        fleet: Fleet,
+        source: Source,
+        catalogue: Sequence[Metric],
+        *,
+        fit_split: str | None,
+        now: datetime,
+        progress: Progress,
+    ) -> IngestReport:
+        """Store the source's rows in one transaction; the same source again changes nothing that is read.
+
+        Raises:
+            InvalidInput: the source has no rows or no metrics, or shares no metric with what the fleet already has.
+            Unavailable: the disk is full; nothing of this ingest is stored.
+        """
+        ingest = Ingest(source, catalogue, fit_split, now, self._lateness, progress)
+        with self._writing, self._cursor() as cursor:
+            tables = FleetTables(cursor, fleet)
+            return _attempt(cursor, ingest, tables, direct=True) or cast("IngestReport", _attempt(cursor, ingest, tables, direct=False))
+
+    def snapshot(self, fleet: Fleet, *, start: datetime | None = None, end: datetime | None = None) -> Snapshot:
+        """Freeze what is stored now (optionally only event times in [start, end]). Raises `NotFound` for a fleet with no rows."""
+        with self._cursor() as cursor:
+            tables = self._existing(cursor, fleet)
+            return take_snapshot(tables, fleet, Window(tables.sequence(), start, end), rows=_CHUNK_ROWS)
+
+    def members(self, snapshot: Snapshot) -> Members:
+        """The names behind the codes in this snapshot's blocks."""
+        with self._cursor() as cursor:
+            return self._reader(cursor, snapshot).members()
+
+    def blocks(self, snapshot: Snapshot, *, rows: int, devices: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Whole devices, sorted by device and time, about `rows` rows a block (a larger device is one block).
+
+        Columns: device, cohort, store, customer (int32 codes, -1 for none), time (int64, microseconds since 1970 UTC),
+        reference, then one float64 column a metric in the snapshot's order, NaN where missing. `reference` is true where the
+        split column says what the last ingest gave as fit_split, and everywhere if no row says so or none was given.
+        """
+        with self._cursor() as cursor:
+            reader = self._reader(cursor, snapshot)
+            tables = FleetTables(cursor, snapshot.fleet)
+            stored = {name: column for name, (column, _) in tables.metrics(snapshot.sequence).items()}
+            columns = [stored[metric.name] for metric in snapshot.metrics]
+            wanted = fit_split(tables, snapshot.sequence)
+            names = [*_HEAD, *(metric.name for metric in snapshot.metrics)]
+            for arrays in reader.blocks(rows, columns, devices, wanted):
+                yield pa.RecordBatch.from_arrays(arrays, names=names)
+
+    def rejected(self, fleet: Fleet, *, limit: int) -> Sequence[RejectedRow]:
+        """Rows kept aside, newest first."""
+        with self._cursor() as cursor:
+            tables = self._existing(cursor, fleet)
+            query = f'SELECT reason, source, seen, "row" FROM {tables.table("kept_aside")} ORDER BY seen DESC, reason, "row" LIMIT ?'
+            rows = tables.fetch(query, [limit])
+        return [RejectedRow(Rejection(reason), source, seen.replace(tzinfo=UTC), row) for reason, source, seen, row in rows]
+
+    def changes(self, fleet: Fleet, *, start: datetime, end: datetime) -> Sequence[Change]:
+        """Change-log rows in [start, end], oldest first."""
+        with self._cursor() as cursor:
+            tables = self._existing(cursor, fleet)
+            query = f"SELECT * FROM {tables.table('changes')} WHERE time BETWEEN ? AND ? ORDER BY ALL"
+            rows = tables.fetch(query, [_zoneless(start), _zoneless(end)])
+        return [
+            Change(
+                time=time.replace(tzinfo=UTC), kind=kind, description=text, scope=json.loads(scope), before=before, after=after
+            )
+            for time, kind, text, scope, before, after in rows
+        ]
+
+    def health(self, fleet: Fleet) -> FleetHealth:
+        """What is stored of the fleet now, and what was not. Raises `NotFound` for a fleet never ingested."""
+        with self._cursor() as cursor:
+            return fleet_health(self._existing(cursor, fleet), self._lateness)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def _reader(self, cursor: Any, snapshot: Snapshot) -> Reader:
+        tables = self._existing(cursor, snapshot.fleet)
+        window = Window(snapshot.sequence, snapshot.start, snapshot.end)
+        return Reader(tables, window, census(tables, window))
+
+    def _existing(self, cursor: Any, fleet: Fleet) -> FleetTables:
+        tables = FleetTables(cursor, fleet)
+        if not tables.exist():
+            raise NotFound("telemetry in fleet", fleet.name)
+        return tables
+
+    def _open(self) -> Any:
+        offline = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "enable_external_access": "false",
+        }
+        try:
+            connection = duckdb.connect(str(self._path), config={**offline, **self._options})
+            connection.execute("SET TimeZone = 'UTC'")
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower():
+                raise StoreBusy(
+                    f"another process holds {self._path.name}. Stop it, or call the server that runs it."
+                ) from error
+            raise Unavailable(f"{self._path.name} cannot be opened: {error}") from error
+        return connection
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        """A connection of the caller's own; a database that a full disk has put out of action is opened anew."""
+        try:
+            with closing(self._connection.cursor()) as cursor:
+                yield cursor
+        except duckdb.FatalException as error:
+            self._connection.close()
+            self._connection = self._open()
+            raise Unavailable(f"the telemetry store could not write: {error}") from error
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise Unavailable(f"the telemetry store is out of space: {error}. Free some, then call again.") from error
+
+
+def _attempt(cursor: Any, ingest: Ingest, tables: FleetTables, *, direct: bool) -> IngestReport | None:
+    """The report of the ingest, committed whole; or None, with nothing stored, if it could not be done the direct way."""
+    cursor.begin()
+    try:
+        report = ingest.run(tables, direct=direct)
+        if report is not None:
+            cursor.commit()
+    except BaseException:
+        _roll_back(cursor)
+        raise
+    if report is None:
+        _roll_back(cursor)
+    return report
+
+
+def _roll_back(cursor: Any) -> None:
+    with suppress(duckdb.TransactionException, duckdb.FatalException):  # a commit that failed has ended the transaction
+        cursor.rollback()
+
+
+def _zoneless(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
