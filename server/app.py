@@ -4,16 +4,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from server.connectors.files import FilesConnector
-from server.connectors.registry import Connectors
-from server.detectors.registry import Detectors
-from server.domain.catalogue import CATALOGUE, load_catalogue
-from server.services.stages import Stages, Stores, Toolbox
-from server.services.walk import Walk
 from server.settings import Settings
-from server.storage.base import ArtifactStore, Records, TelemetryStore
+
+if TYPE_CHECKING:
+    from server.connectors.registry import Connectors
+    from server.detectors.registry import Detectors
+    from server.services.row_scores import RowScores
+    from server.services.walk import Walk
+    from server.storage.base import ArtifactStore, Records, TelemetryStore
 
 
 def utc_now() -> datetime:
@@ -25,6 +25,7 @@ class App:
     """The server's parts, each opened when first asked for and all closed together.
 
     Opening late keeps a command that only reads the SQL store from loading DuckDB, and one that only reads from locking it.
+    Importing late keeps it from loading Arrow and the kernels as well: they take longer than the answer.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
@@ -38,7 +39,7 @@ class App:
         self._open.close()
 
     @cached_property
-    def records(self) -> Records:
+    def records(self) -> "Records":
         """Facts in SQL."""
         from server.storage.sql.records import SqlRecords  # noqa: PLC0415 - half a second that other commands need not pay
 
@@ -48,7 +49,7 @@ class App:
         return records
 
     @cached_property
-    def telemetry(self) -> TelemetryStore:
+    def telemetry(self) -> "TelemetryStore":
         """Telemetry rows. Raises `StoreBusy` while another process has them open."""
         from server.storage.telemetry.store import DuckDBTelemetryStore  # noqa: PLC0415 - takes the lock on the file
 
@@ -62,25 +63,34 @@ class App:
         return store
 
     @cached_property
-    def artifacts(self) -> ArtifactStore:
+    def artifacts(self) -> "ArtifactStore":
         """Artifacts of all runs."""
         from server.storage.artifacts import ArtifactFolder  # noqa: PLC0415 - as above
 
         return ArtifactFolder(self.settings.artifact_folder)
 
     @cached_property
-    def connectors(self) -> Connectors:
+    def connectors(self) -> "Connectors":
         """Connectors, with the files one kept inside the allowed folders."""
+        from server.connectors.files import FilesConnector  # noqa: PLC0415 - as above
+        from server.connectors.registry import Connectors  # noqa: PLC0415 - as above
+
         return Connectors([FilesConnector(self.settings.telemetry.roots)])
 
     @cached_property
-    def detectors(self) -> Detectors:
+    def detectors(self) -> "Detectors":
         """Detectors that are installed."""
+        from server.detectors.registry import Detectors  # noqa: PLC0415 - as above
+
         return Detectors()
 
     @cached_property
-    def walk(self) -> Walk:
+    def walk(self) -> "Walk":
         """The verbs of the walk."""
+        from server.domain.catalogue import CATALOGUE, load_catalogue  # noqa: PLC0415 - as above
+        from server.services.stages import Stages, Stores, Toolbox  # noqa: PLC0415 - as above
+        from server.services.walk import Walk  # noqa: PLC0415 - as above
+
         tools = Toolbox(
             self.connectors,
             self.detectors,
@@ -89,3 +99,11 @@ class App:
             clock=self._clock,
         )
         return Walk(self.records, Stages(Stores(self.telemetry, self.records, self.artifacts), tools), self._clock)
+
+    @cached_property
+    def row_scores(self) -> "RowScores":
+        """Scores beside the rows of a run's source."""
+        from server.services.row_scores import RowScores  # noqa: PLC0415 - as above
+        from server.storage.telemetry.keys import row_keys  # noqa: PLC0415 - as above
+
+        return RowScores(self.walk.stages, self.connectors, row_keys)

@@ -1,11 +1,18 @@
 """One reader a file format. Each says which columns there are, what their cells can be read as, and yields rows in batches."""
 
+# pyarrow makes its compute functions when it is imported, so a checker does not see them
+# pyright: reportAttributeAccessIssue=false
+
+# ruff: noqa: S608 - identifiers are quoted and were found in the file's own catalogue
+
+import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
@@ -102,17 +109,19 @@ class CsvTable:
             text = first_line[0].decode()
         except (IndexError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
-        import csv
-
         names = next(csv.reader([text], delimiter="\t" if ".tsv" in self.path.suffixes else ","))
         repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
         if repeated:
             raise InvalidInput(f"{self.path.name} has column {repeated[0]!r} more than once. Rename one of them.")
         return names
 
-    @cached_property
+    @property
     def columns(self) -> Mapping[str, ColumnType]:
         """By what the first rows hold."""
+        return self._columns
+
+    @cached_property
+    def _columns(self) -> Mapping[str, ColumnType]:
         sample = next(self.batches(self._header), None)
         if sample is None or not sample.num_rows:
             raise InvalidInput(f"{self.path.name} has a header but no rows. Give a file with rows.")
@@ -144,9 +153,7 @@ class DuckDBTable:
     table: str
 
     def _connect(self) -> Any:
-        import duckdb
-
-        options = {
+        options: dict[str, Any] = {
             "enable_external_access": "false",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -169,16 +176,24 @@ class DuckDBTable:
             )
         return ".".join('"' + part.replace('"', '""') + '"' for part in tables[self.table])
 
-    @cached_property
+    @property
     def columns(self) -> Mapping[str, ColumnType]:
         """By the table's own types."""
+        return self._columns
+
+    @cached_property
+    def _columns(self) -> Mapping[str, ColumnType]:
         with self._connect() as connection:
             schema = connection.sql(f"SELECT * FROM {self._names} LIMIT 0").to_arrow_table().schema
         return {field.name: type_of(field.type) for field in schema}
 
-    @cached_property
+    @property
     def rows(self) -> int:
         """Counted."""
+        return self._rows
+
+    @cached_property
+    def _rows(self) -> int:
         with self._connect() as connection:
             return connection.execute(f"SELECT count(*) FROM {self._names}").fetchall()[0][0]
 

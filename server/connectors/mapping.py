@@ -5,7 +5,7 @@ as metrics, they are left out, so that nothing learns from them.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 
@@ -30,7 +30,9 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
         "timestamp", "eventtime", "eventtimestamp", "datetime", "time", "ts", "timestamputc", "datetimeutc", "timeutc",
         "recordedat", "measuredat", "observedat", "date",
     ),
-    "arrival": ("arrivaltime", "arrival", "arrivaltimestamp", "arrivedat", "receivedat", "receivedtime", "ingestedat", "ingesttime"),
+    "arrival": (
+        "arrivaltime", "arrival", "arrivaltimestamp", "arrivedat", "receivedat", "receivedtime", "ingestedat", "ingesttime",
+    ),
     "store": ("storeid", "store", "siteid", "site", "locationid"),
     "customer": ("customerid", "customer", "accountid", "clientid"),
     "split": ("split",),
@@ -119,7 +121,7 @@ def _bare(name: str) -> str:
 
 def _by_name(role: str, columns: Mapping[str, ColumnType]) -> str | None:
     """The column whose name stands first in the role's list."""
-    bare = {_bare(name): name for name in reversed(columns)}
+    bare = {_bare(name): name for name in reversed(list(columns))}
     return next((bare[known] for known in KNOWN_NAMES[role] if known in bare), None)
 
 

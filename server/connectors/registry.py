@@ -10,7 +10,7 @@ GROUP = "anomalyst.connectors"
 
 
 class Connectors:
-    """Connectors, loaded when first asked for. `configured` ones, which were given their settings, replace those of their name."""
+    """Connectors, loaded when first asked for; `configured` ones replace those of their name."""
 
     def __init__(self, configured: Iterable[Connector] = (), points: Iterable[EntryPoint] | None = None) -> None:
         self._loaded = {connector.name: connector for connector in configured}
@@ -43,4 +43,6 @@ def _load(point: EntryPoint) -> Connector:
     try:
         return point.load()()
     except (ImportError, AttributeError, TypeError) as error:
-        raise InvalidInput(f"connector {point.name} ({point.value}) cannot be loaded: {error}. Reinstall or remove it.") from error
+        raise InvalidInput(
+            f"connector {point.name} ({point.value}) cannot be loaded: {error}. Reinstall or remove it."
+        ) from error

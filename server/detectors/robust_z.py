@@ -15,7 +15,7 @@ _HALF_WIDTH = 8.0
 """Robust scales at which evidence turns from quadratic to logarithmic."""
 _HARMLESS = 2.0
 """A move in the direction that does no harm counts as if it were this much smaller."""
-_POWER = 1.5
+POWER = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class RobustZScorer:
 
     def _evidence(self, z: npt.NDArray[np.float32], credit: Floats) -> Floats:
         total = np.empty(len(z))
-        add_evidence(z, self.metric_of, (self.below, self.above), self.weight, _POWER, total, credit)
+        add_evidence(z, self.metric_of, (self.below, self.above), self.weight, POWER, total, credit)
         return total
 
 

@@ -6,10 +6,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from server.kernels.tail import GRID, TAIL_FROM, fill_surprisal
 
-_TAIL_FROM = 0.9
-_GRID = 512
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +24,13 @@ class Tail:
     @classmethod
     def fit(cls, abnormality: Floats) -> Self:
         """The tail of a sample of abnormality (higher is more abnormal)."""
-        quantiles = np.quantile(abnormality, np.linspace(0.0, _TAIL_FROM, _GRID))
+        quantiles = np.quantile(abnormality, np.linspace(0.0, TAIL_FROM, len(GRID)))
         above = abnormality[abnormality > quantiles[-1]]
         excess = float((above - quantiles[-1]).mean()) if len(above) else 0.0
         return cls(quantiles, max(excess, 1e-9 * (1.0 + abs(float(quantiles[-1])))))
 
     def surprisal(self, abnormality: Floats) -> Floats:
         """Surprisal in nats, non-decreasing in abnormality and strictly rising beyond the fitted part."""
-        grid = -np.log1p(-np.linspace(0.0, _TAIL_FROM, len(self.quantiles)))
-        body = np.interp(abnormality, self.quantiles, grid)
-        surprisal: Floats = body + np.maximum(abnormality - self.quantiles[-1], 0.0) / self.excess
-        return surprisal
+        out = np.empty(len(abnormality))
+        fill_surprisal(abnormality, self.quantiles, self.excess, out)
+        return out

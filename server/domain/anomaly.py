@@ -83,7 +83,9 @@ class Incident(Frozen):
     kind: IncidentKind
     title: str = Field(description="one line with counts and denominators")
     metrics: tuple[str, ...]
-    scope: dict[str, str] = Field(description="the cohort columns and site that its devices share; empty for the whole fleet")
+    scope: dict[str, str] = Field(
+        description="the cohort columns, site or device that its devices share; empty for the whole fleet"
+    )
     start: datetime
     end: datetime
     devices: tuple[str, ...]
@@ -91,6 +93,10 @@ class Incident(Frozen):
     elsewhere_share: float = Field(description="share of devices outside the scope with the same trouble at that time")
     anomalies: int
     severity: float
+    rolling: bool = Field(False, description="its devices share the scope but not the moment, as in an update wave")
+    chance: float | None = Field(
+        None, description="probability that so many devices of the scope are affected by chance, times the scopes tried"
+    )
 
 
 class FeatureDrift(Frozen):
@@ -101,6 +107,16 @@ class FeatureDrift(Frozen):
     group: str
     psi: float = Field(description="population stability index on fixed bins")
     median_shift: float = Field(description="in units of the baseline's scale")
+    n: int
+
+
+class ScoreDrift(Frozen):
+    """How far scores have moved since the detector was trained."""
+
+    psi: float = Field(description="population stability index on tenths of the reference scores")
+    share_flagged: float = Field(description="share of scores below the threshold now")
+    expected_share: float = Field(description="share below the threshold when it was calibrated")
+    median_shift: float = Field(description="in units of the reference scores' interquartile range; negative is more abnormal")
     n: int
 
 

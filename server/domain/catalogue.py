@@ -78,7 +78,11 @@ def _entry(path: Path, name: str, fields: object, known: Metric | None) -> Metri
     for field in stated:
         if field not in Metric.model_fields or field == "name":
             near = get_close_matches(str(field), Metric.model_fields, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Fields are {', '.join(f for f in Metric.model_fields if f != 'name')}."
+            hint = (
+                f"Did you mean {near[0]}?"
+                if near
+                else f"Fields are {', '.join(f for f in Metric.model_fields if f != 'name')}."
+            )
             raise InvalidInput(f"{path.name}: metric {name}: there is no field {field!r}. {hint}")
     base = known.model_dump() if known else {}
     try:

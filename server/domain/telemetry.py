@@ -114,7 +114,7 @@ class FleetHealth(Frozen):
     first: datetime | None = Field(description="first event time stored")
     last: datetime | None = Field(description="last event time stored")
     rejected: dict[Rejection, int] = {}
-    late_share: float = Field(ge=0, le=1, description="share of stored rows that arrived more than the lateness bound after their event")
+    late_share: float = Field(ge=0, le=1, description="share of stored rows that are late")
     missing_share: dict[str, float] = Field({}, description="per metric: share of stored rows without a value")
 
 

@@ -140,6 +140,29 @@ def place_nodes(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def add_path_lengths_of_row(
+    row: Singles, feature: npt.NDArray[np.uint16], threshold: Singles, leaf: Floats, total: float
+) -> float:
+    """`total` and one row's path length in every tree, added in the trees' order.
+
+    All trees take a step before any takes the next: the steps of one level wait for nothing but memory.
+    """
+    depth = np.int64(np.log2(feature.shape[1] + 1) + 0.5)
+    one, two, inner = np.uint64(1), np.uint64(2), np.uint64(feature.shape[1])
+    splits, bounds = feature.reshape(-1), threshold.reshape(-1)
+    position = np.zeros(len(feature), np.uint32)
+    for _ in range(depth):
+        start = np.uint64(0)
+        for tree in range(len(feature)):
+            p = np.uint64(position[tree])
+            position[tree] = two * p + one + np.uint64(row[splits[start + p]] > bounds[start + p])
+            start += inner
+    for tree in range(len(feature)):
+        total += leaf[tree, np.uint64(position[tree]) - inner]
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def add_path_lengths(rows: Singles, feature: npt.NDArray[np.uint16], threshold: Singles, leaf: Floats, total: Floats) -> None:
     """Add each row's path length in every tree to `total`, tree by tree.
 
@@ -179,25 +202,30 @@ def add_path_lengths(rows: Singles, feature: npt.NDArray[np.uint16], threshold: 
                 total[i + np.uint64(5)] += ends[p5 - first]
                 total[i + np.uint64(6)] += ends[p6 - first]
                 total[i + np.uint64(7)] += ends[p7 - first]
-            for at in range(eights, stop):
-                row, p = rows[at], np.uint64(0)
-                for _ in range(depth):
-                    p = two * p + one + np.uint64(row[split[p]] > bound[p])
-                total[at] += ends[p - first]
+        for at in range(eights, stop):
+            total[at] = add_path_lengths_of_row(rows[at], feature, threshold, leaf, total[at])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def credit_path_changes(rows: Singles, feature: npt.NDArray[np.uint16], threshold: Singles, path: Floats, credit: Floats) -> None:
-    """Add to `credit` how much each feature shortened each row's path, summed over trees: step by step, for a few rows."""
-    inner = feature.shape[1]
+def credit_path_changes(
+    rows: Singles, feature: npt.NDArray[np.uint16], threshold: Singles, path: Floats, credit: Floats
+) -> None:
+    """Add to `credit` how much each feature shortened each row's path, summed over trees: step by step, for a few rows.
+
+    All trees take a step before any takes the next, as in `add_path_lengths_of_row`.
+    """
+    depth = np.int64(np.log2(feature.shape[1] + 1) + 0.5)
+    position = np.zeros(len(feature), np.int64)
     for at in range(len(rows)):
-        for tree in range(len(feature)):
-            p = 0
-            while p < inner:
+        row, own = rows[at], credit[at]
+        position[:] = 0
+        for _ in range(depth):
+            for tree in range(len(feature)):
+                p = position[tree]
                 column = feature[tree, p]
-                child = 2 * p + 1 + (rows[at, column] > threshold[tree, p])
-                credit[at, column] += path[tree, p] - path[tree, child]
-                p = child
+                child = 2 * p + 1 + (row[column] > threshold[tree, p])
+                own[column] += path[tree, p] - path[tree, child]
+                position[tree] = child
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -10,13 +10,43 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 
+@njit(nogil=True, cache=True)
+def has_left_window(now: int, then: int, window: int) -> bool:
+    """Whether a row at `then` is outside the window (now - window, now], which is open on the left."""
+    return now - then >= window
+
+
+@njit(nogil=True, cache=True)
+def has_reached_lag(now: int, then: int, lag: int) -> bool:
+    """Whether a row at `then` is old enough to be the lagged row of one at `now`."""
+    return then <= now - lag
+
+
+@njit(nogil=True, cache=True)
+def is_near_lag(now: int, then: int, lag: int, tolerance: int) -> bool:
+    """Whether a row that has reached the lag is not too old to be the lagged row."""
+    return now - lag - then < tolerance
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def mean_or_missing(mean: float, count: float, min_count: int, value: float) -> float:
+    """A window's mean where it rests on enough values and the row has one itself, else NaN."""
+    return mean if count >= min_count and not np.isnan(value) else np.nan
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def std_or_missing(squares: float, count: float, min_count: int, value: float) -> float:
+    """A window's sample standard deviation from its sum of squared deviations, NaN as for the mean or with a single value."""
+    return np.sqrt(squares / (count - 1.0)) if count >= max(min_count, 2) and not np.isnan(value) else np.nan
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def window_starts(time: Ints, window: int) -> Ints:
     """First row of each row's window (t - window, t], for one device's ascending times."""
     starts = np.empty(len(time), np.int64)
     start = 0
     for row in range(len(time)):
-        while time[row] - time[start] >= window:
+        while has_left_window(time[row], time[start], window):
             start += 1
         starts[row] = start
     return starts
@@ -28,9 +58,9 @@ def lagged_rows(time: Ints, lag: int, tolerance: int) -> Ints:
     rows = np.full(len(time), -1, np.int64)
     candidate = -1
     for row in range(len(time)):
-        while candidate + 1 < row and time[candidate + 1] <= time[row] - lag:
+        while candidate + 1 < row and has_reached_lag(time[row], time[candidate + 1], lag):
             candidate += 1
-        if candidate >= 0 and time[row] - lag - time[candidate] < tolerance:
+        if candidate >= 0 and is_near_lag(time[row], time[candidate], lag, tolerance):
             rows[row] = candidate
     return rows
 
@@ -71,9 +101,8 @@ def mean_and_std(values: Floats, lengths: Floats, min_count: int, mean: Floats, 
             gap = value[row] - centre[row]
             total[row] += gap * gap if (reach[row] > back) & (gap == gap) else 0.0
     for row in range(rows):
-        missing = np.isnan(values[row])
-        std[row] = np.sqrt(std[row] / (count[row] - 1.0)) if count[row] >= max(min_count, 2) and not missing else np.nan
-        mean[row] = mean[row] if count[row] >= min_count and not missing else np.nan
+        std[row] = std_or_missing(std[row], count[row], min_count, values[row])
+        mean[row] = mean_or_missing(mean[row], count[row], min_count, values[row])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

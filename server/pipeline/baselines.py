@@ -41,6 +41,8 @@ class LevelStatistics:
     scale: Floats
     count: Floats
     shift: Floats
+    min_rows: int | None = None
+    """Rows at which this level starts to count, where that differs from the set's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,9 @@ def _level(level: Level, groups: tuple[str, ...], statistics: Floats, floors: Fl
     """A level from its raw statistics of shape (groups, 4, features): scales made robust and floored."""
     median, mad, mean_deviation, count = statistics.transpose(1, 0, 2)
     scale = np.maximum(MAD_TO_SIGMA * mad, MEAN_DEVIATION_TO_SIGMA * mean_deviation)
-    typical = np.nanmean(np.where(count > 0, scale, np.nan), axis=0) if count.any() else np.zeros(len(floors))
-    floor = np.maximum(floors, _FLOOR_SHARE * np.nan_to_num(typical))
+    known = count > 0
+    typical = np.where(known, scale, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    floor = np.maximum(floors, _FLOOR_SHARE * typical)
     scale = np.maximum(np.nan_to_num(scale), floor)
     # a feature that never moved anywhere has no scale of its own: a hundredth of its value, or one unit around zero
     still = np.where(np.nan_to_num(median) != 0, _FLOOR_SHARE * np.abs(np.nan_to_num(median)), 1.0)

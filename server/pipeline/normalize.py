@@ -4,7 +4,7 @@ The only place that makes a `DesignMatrix`, and it takes nothing but a `Baseline
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -72,7 +72,7 @@ class Normalizer:
             # an approved adjustment moves every row of its group, whichever level the row's own statistics rest on
             shift += np.where((code >= 0)[:, None], level.shift[code], 0.0)
             if level.level in allowed:
-                found = _narrow(found, index, level, shrinkage, code, self._baselines.min_rows)
+                found = _narrow(found, index, level, shrinkage, code, level.min_rows or self._baselines.min_rows)
         return Expectation(found.centre + shift, found.scale, found.level, found.n)
 
     def codes(self, block: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> dict[Level, Codes]:
@@ -103,19 +103,25 @@ class Normalizer:
 
     def expectation(self, block: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> Expectation:
         """What was typical for those rows of a block at their hour; shape (rows, columns of the design matrix)."""
-        codes = self.codes(block, rows)
+        found = self.design_expectation(self.codes(block, rows))
+        deviation, cell = self._profile(block)
+        expected, means = deviation[cell[rows]], len(self._baselines.plan.metrics)
+        return replace(found, centre=found.centre + np.concatenate([expected, expected[:, :means]], axis=1))
+
+    def design_expectation(self, codes: dict[Level, Codes]) -> Expectation:
+        """What is typical for rows with those group codes, whatever the hour; shape (rows, columns of the design matrix)."""
         own, cohort = self.expect(codes), self.expect(codes, narrowest=Level.COHORT)
         means = len(self._baselines.plan.metrics)
-        deviation, cell = self._profile(block)
-        expected = deviation[cell[rows]]
 
         def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
             return np.concatenate([left, right[:, :means]], axis=1)
 
-        centre = beside(own.centre + expected, cohort.centre + expected)
-        names = tuple(level.level.value for level in self._baselines.levels)
         return Expectation(
-            centre, beside(own.scale, cohort.scale), beside(own.level, cohort.level), beside(own.n, cohort.n), names
+            beside(own.centre, cohort.centre),
+            beside(own.scale, cohort.scale),
+            beside(own.level, cohort.level),
+            beside(own.n, cohort.n),
+            tuple(level.level.value for level in self._baselines.levels),
         )
 
     def _profile(self, block: pa.RecordBatch) -> tuple[Floats, Codes]:
@@ -192,7 +198,8 @@ def _narrow(
     if index == 0:
         weight = scale_weight = np.ones_like(count)
     else:
-        weight = windows / (windows + shrinkage.windows)
+        # a group without a value of the feature has no windows either, and does not count below
+        weight = windows / np.maximum(windows + shrinkage.windows, np.finfo(float).tiny)
         scale_weight = windows / (windows + _SCALE_PRIOR_WINDOWS)
     centre = weight * np.nan_to_num(level.median[code]) + (1 - weight) * found.centre
     # scales are blended as ratios: a quiet device among loud ones keeps most of its quiet

@@ -56,26 +56,35 @@ def severity(scores: Floats, trained: Trained) -> Floats:
 
 
 def _scorer(scoring: Scoring) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    baselines = scoring.baselines
+    trained, baselines, every = scoring.trained, scoring.baselines, scoring.name_every_row
     if isinstance(baselines, RawFallback):
-        return lambda block: _score_block(block, raw_matrix(block, baselines), scoring, None)
+        return lambda block: score_block(block, raw_matrix(block, baselines), trained, None, name_every_row=every)
     normalizer = Normalizer(baselines)
-    return lambda block: _score_block(block, normalizer.matrix(block), scoring, normalizer)
+    return lambda block: score_block(block, normalizer.matrix(block), trained, normalizer, name_every_row=every)
 
 
-def _score_block(
-    block: pa.RecordBatch, matrix: DesignMatrix, scoring: Scoring, normalizer: Normalizer | None
+def score_block(
+    block: pa.RecordBatch,
+    matrix: DesignMatrix,
+    trained: Trained,
+    normalizer: Normalizer | None,
+    *,
+    name_every_row: bool = False,
 ) -> pa.RecordBatch:
-    scores = scoring.trained.scorer.score(matrix)
-    flagged = scores < scoring.trained.threshold
+    """Scores of one block of features whose design matrix is made, as `score_telemetry` gives them.
+
+    Without a `normalizer`, contributions name no level, typical value or n, and confidence knows nothing of thin baselines.
+    """
+    scores = trained.scorer.score(matrix)
+    flagged = scores < trained.threshold
     rows = np.flatnonzero(flagged)
-    named = np.arange(len(scores)) if scoring.name_every_row else rows
-    credit = by_metric(scoring.trained.scorer.explain(matrix, named), matrix.columns)
+    named = np.arange(len(scores)) if name_every_row else rows
+    credit = by_metric(trained.scorer.explain(matrix, named), matrix.columns)
     expected = normalizer.expectation(block, rows) if normalizer else None
     known = np.isfinite(matrix.z).mean(axis=1)
     confidence = known.copy()
     if expected is not None:
-        confidence[rows] *= _firmness(expected)
+        confidence[rows] *= firmness(expected)
     flagged_credit = credit.take(flagged[named])
     described = _describe(block, matrix, rows, flagged_credit, expected)
     keys = {key: block.column(key) for key in ("device", "cohort", "store", "customer", "time")}
@@ -83,7 +92,7 @@ def _score_block(
         keys
         | {
             "score": scores,
-            "severity": severity(scores, scoring.trained),
+            "severity": severity(scores, trained),
             "is_anomaly": flagged,
             "confidence": confidence,
             "top_metric": _spread(credit.first_names(), named, len(scores)),
@@ -191,7 +200,7 @@ def _feature_values(block: pa.RecordBatch, columns: tuple[DesignColumn, ...], ro
     return values
 
 
-def _firmness(expected: Expectation) -> Floats:
+def firmness(expected: Expectation) -> Floats:
     """How much the baselines behind each row can be relied on: n / (n + 25), averaged over columns."""
     firmness: Floats = (expected.n / (expected.n + _THIN_ROWS)).mean(axis=1)
     return firmness

@@ -22,13 +22,14 @@ _PROFILE = "profile"
 
 def write_baselines(path: Path, baselines: BaselineSet | RawFallback) -> None:
     """Write either kind; `read_baselines` gives it back equal."""
-    about = {"plan": _plan_to_json(baselines.plan)}
+    about = {"plan": plan_to_json(baselines.plan)}
     if isinstance(baselines, RawFallback):
         path.write_text(json.dumps(about | {"raw_fallback": baselines.reason}, sort_keys=True))
         return
     grouping = baselines.grouping
     about |= {
         "min_rows": baselines.min_rows,
+        "level_min_rows": {level.level.value: level.min_rows for level in baselines.levels if level.min_rows is not None},
         "cohorts": grouping.cohorts,
         "sites": grouping.sites,
         "site_key": grouping.site_key,
@@ -50,16 +51,19 @@ def read_baselines(path: Path) -> BaselineSet | RawFallback:
     """What `write_baselines` wrote there."""
     if path.suffix == ".json":
         about = json.loads(path.read_text())
-        return RawFallback(about["raw_fallback"], _plan_from_json(about["plan"]))
+        return RawFallback(about["raw_fallback"], plan_from_json(about["plan"]))
     table = pq.read_table(path)
     about = json.loads(table.schema.metadata[b"anomalyst"])
-    plan = _plan_from_json(about["plan"])
+    plan = plan_from_json(about["plan"])
     level_of = np.asarray(table.column("level").to_pylist())
     parts = {name: table.filter(pa.array(level_of == name)) for name in dict.fromkeys(level_of)}
     profile = Profile(about["hours"], _array(parts.pop(_PROFILE), "median", plan)) if _PROFILE in parts else None
     levels = tuple(
         LevelStatistics(
-            Level(name), tuple(part.column("group").to_pylist()), **{array: _array(part, array, plan) for array in _ARRAYS}
+            Level(name),
+            tuple(part.column("group").to_pylist()),
+            **{array: _array(part, array, plan) for array in _ARRAYS},
+            min_rows=about["level_min_rows"].get(name),
         )
         for name, part in parts.items()
     )
@@ -103,7 +107,8 @@ def _array(part: pa.Table, name: str, plan: FeaturePlan) -> np.ndarray:
     return flat.reshape(part.num_rows, len(plan.features))
 
 
-def _plan_to_json(plan: FeaturePlan) -> dict[str, Any]:
+def plan_to_json(plan: FeaturePlan) -> dict[str, Any]:
+    """The plan as JSON values; `plan_from_json` gives it back equal."""
     metrics = [metric.model_dump(mode="json", exclude_defaults=True) for metric in plan.metrics]
     return {
         "metrics": metrics,
@@ -113,6 +118,7 @@ def _plan_to_json(plan: FeaturePlan) -> dict[str, Any]:
     }
 
 
-def _plan_from_json(about: Mapping[str, Any]) -> FeaturePlan:
+def plan_from_json(about: Mapping[str, Any]) -> FeaturePlan:
+    """The plan that `plan_to_json` spelled."""
     metrics = tuple(Metric.model_validate(metric) for metric in about["metrics"])
     return FeaturePlan(metrics, timedelta(seconds=about["window"]), timedelta(seconds=about["lag"]), about["min_count"])

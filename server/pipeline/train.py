@@ -13,6 +13,7 @@ from server.errors import NotEnoughData
 
 SAMPLE_ROWS = 100_000
 _QUANTILES = 1001
+_DAY = 86_400_000_000
 
 
 def sampled_devices(rows: Sequence[int], limit: int = SAMPLE_ROWS) -> npt.NDArray[np.int64]:
@@ -45,6 +46,12 @@ def train_detector(
     quantiles = np.quantile(scores, np.linspace(0, 1, _QUANTILES))
     threshold, calibration = keep or _calibrate(scores, settings, rows_per_day)
     return Trained(detector.name, scorer, threshold, calibration, quantiles, len(scores))
+
+
+def rows_per_day(time: npt.NDArray[np.int64]) -> float:
+    """Rows a day at times in microseconds: what an alert budget is a share of. Under an hour counts as an hour."""
+    days = float(time.max() - time.min()) / _DAY if len(time) else 0.0
+    return len(time) / max(days, 1 / 24)
 
 
 def join(matrices: Sequence[DesignMatrix]) -> DesignMatrix:

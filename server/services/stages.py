@@ -22,14 +22,14 @@ from server.pipeline.baselines import BaselineSet, RawFallback, compute_baseline
 from server.pipeline.features import FeaturePlan, engineer_features, plan_features
 from server.pipeline.incidents import group_incidents
 from server.pipeline.normalize import normalize
+from server.pipeline.presence import presence_of
 from server.pipeline.score import Scoring, score_telemetry
 from server.pipeline.stored import baseline_rows, read_baselines, write_baselines
 from server.pipeline.table import FeatureTable, write_table
-from server.pipeline.train import sampled_devices, train_detector
+from server.pipeline.train import rows_per_day, sampled_devices, train_detector
 from server.storage.base import ArtifactStore, Progress, Records, TelemetryStore
 
 _BLOCK_ROWS = 100_000
-_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Stages:
             normalize(table.blocks(sampled_devices(members.rows)), self.baseline_set(run), threads=self._tools.threads),
             self._tools.detectors.get(settings.name),
             settings,
-            rows_per_day=_rows_per_day(table),
+            rows_per_day=rows_per_day(table.time),
             keep=(before.threshold, before.calibration) if before and before.calibration_key == key else None,
         )
         artifact = self._write(run, Stage.TRAIN, ".npz", lambda path: write_trained(path, trained))
@@ -184,10 +184,11 @@ class Stages:
     def persist(self, run: Run, progress: Progress) -> Outcome:
         """The flagged rows and their incidents, in the SQL store, whole or not at all."""
         scores = _record(run, Stage.SCORE)
-        flagged = flagged_rows(self._stores.artifacts.open(run.id, scores.artifact))
+        path = self._stores.artifacts.open(run.id, scores.artifact)
+        flagged = flagged_rows(path)
         progress(0, flagged.num_rows)
         snapshot, members = self.snapshot(run), self.members(run)
-        grouped = group_incidents(flagged, run, snapshot, members)
+        grouped = group_incidents(flagged, presence_of(path, snapshot.interval), members, run=run, snapshot=snapshot)
         version = self._stores.records.detector_version(run.fleet)
         rows = anomaly_rows(flagged, run, members, grouped.incident_of_row, version, self.trained(run).threshold)
         stored = self._stores.records.persist_scored(run, scores.digest, rows, grouped.incidents)
@@ -265,11 +266,6 @@ def _counted(batches: Iterator[pa.RecordBatch], progress: Progress, total: int) 
         yield batch
         done += batch.num_rows
         progress(done, total)
-
-
-def _rows_per_day(table: FeatureTable) -> float:
-    span = float(table.time.max() - table.time.min()) / _DAY
-    return table.rows / max(span, 1 / 24)
 
 
 def _calibration_key(settings: WalkSettings, plan: FeaturePlan) -> str:

@@ -39,7 +39,7 @@ class Walk:
     def start(self, fleet: Fleet, source: SourceSpec, settings: WalkSettings) -> Run:
         """A new run, with nothing done yet. Its id tells fleet and day apart at a glance."""
         now = self._clock()
-        run_id = f"{fleet.name}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        run_id = f"{fleet.name.replace('_', '-')}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         run = Run(id=run_id, fleet=fleet, settings=settings, created=now, source=source)
         self._records.add_run(run)
         return run

@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from server.connectors.base import Source
@@ -30,6 +32,18 @@ class RejectedRow:
     source: str
     seen: datetime
     row: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowKeys:
+    """Which stored row each row of a source became, or would have become had it been kept. Each has one entry a row."""
+
+    device: pa.Array
+    """Text, null where missing."""
+    time: npt.NDArray[np.int64]
+    """Microseconds since 1970 UTC."""
+    known: npt.NDArray[np.bool_]
+    """Whether device and time could both be read."""
 
 
 class TelemetryStore(Protocol):

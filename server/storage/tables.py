@@ -108,8 +108,8 @@ class ScoredSetRow(SQLModel, table=True):
 class AnomalyRow(SQLModel, table=True):
     """What is searched of one anomaly of one scored set. `time` is in microseconds since 1970 UTC, as telemetry has it.
 
-    The rest is in an `AnomalyBlockRow`; `place` says where. There is no index on device or incident: rows are narrow, and to
-    read through a whole set takes less than such an index would add to the storing of every set.
+    The rest is in an `AnomalyBlockRow`; `place` says where. No index on device or incident: rows are narrow enough to be
+    read through, and each index slows the storing of every set.
     """
 
     __tablename__ = "anomaly"

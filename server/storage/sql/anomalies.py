@@ -85,7 +85,7 @@ def _anomaly(row: RowMapping, other: Mapping[str, Any], fleet: Fleet, run: str) 
     searched = {name: row[name] for name in Anomaly.model_fields if name in row}
     return Anomaly.model_validate(
         searched
-        | other
+        | dict(other)
         | {
             "fleet": fleet,
             "run": run,

@@ -41,6 +41,6 @@ def insert_anomalies(connection: Connection, set_id: int, tenant: str, anomalies
 
 
 def _require_shares(confidence: pa.Array) -> None:
-    found = pc.min_max(confidence).as_py()
+    found = pc.call_function("min_max", [confidence]).as_py()
     if found["min"] < 0 or found["max"] > 1:
         raise InvalidInput(f"column confidence goes from {found['min']} to {found['max']}; it is a share, from 0 to 1.")

@@ -1,4 +1,4 @@
-"""What is never searched of an anomaly, packed in blocks of many rows: Arrow, compressed. A tenth of the rows' cost in SQL."""
+"""What is never searched of an anomaly, packed in blocks of many rows: Arrow, compressed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -68,7 +68,12 @@ def _checked(rows: pa.Table, columns: pa.Schema) -> pa.Table:
     for field in columns:
         column = usable[field.name]
         holes = column.null_count and not field.nullable
-        if holes or (pa.types.is_floating(field.type) and not pc.all(pc.is_finite(column), min_count=0).as_py()):
+        if holes or (
+            pa.types.is_floating(field.type)
+            and not pc.call_function(
+                "all", [pc.call_function("is_finite", [column])], pc.ScalarAggregateOptions(min_count=0)
+            ).as_py()
+        ):
             raise InvalidInput(f"column {field.name} has empty or infinite values; every row needs one.")
     return usable
 

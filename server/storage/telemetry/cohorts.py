@@ -35,8 +35,8 @@ class CohortTable:
         """Value numbers by row and cohort column, for rows sorted by device and time."""
         ids = self._lookup[code]
         starts = np.flatnonzero(np.diff(device, prepend=-1))
-        first, last = np.repeat(starts, np.diff([*starts, len(device)])), np.empty(0, np.int64)
-        last = np.repeat(np.append(starts[1:], len(device)) - 1, np.diff([*starts, len(device)]))
+        ends = np.append(starts[1:], len(device))
+        first, last = np.repeat(starts, ends - starts), np.repeat(ends - 1, ends - starts)
         for place, values in enumerate(self._values):
             ids[:, place] = _filled(ids[:, place], first, last, values.index(UNKNOWN))
         return ids

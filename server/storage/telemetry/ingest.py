@@ -1,5 +1,7 @@
 """One ingest, in one transaction: stream the screened rows in, number the names, merge, note what happened."""
 
+# ruff: noqa: S608 - the identifiers are the store's own, what comes from outside is bound
+
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -85,8 +87,7 @@ class Ingest:
             store()
         except duckdb.Error as error:
             raise feed.failure or error from error
-        finally:
-            tables.connection.unregister("incoming")
+        tables.connection.unregister("incoming")
 
     def _note(self, tables: FleetTables, sequence: int, merged: Merged, report: IngestReport) -> None:
         seen = self.now.astimezone(UTC).replace(tzinfo=None)

@@ -5,6 +5,8 @@ arrivals (or none) the greater row, compared value by value in order of column n
 so the winner among all rows ever seen is the same for every order of arrival. Losers are kept aside as conflicts.
 """
 
+# ruff: noqa: S608 - the identifiers are the store's own, what comes from outside is bound
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,7 +45,9 @@ class Merge:
 
     def count_appended(self) -> Merged:
         """What `append` stored."""
-        return Merged(*self._count(f"SELECT *, false AS disordered FROM {self.tables.table('telemetry')} WHERE added = {self.sequence}"))
+        return Merged(
+            *self._count(f"SELECT *, false AS disordered FROM {self.tables.table('telemetry')} WHERE added = {self.sequence}")
+        )
 
     def stage(self) -> None:
         """Put the rows of `incoming` aside. In the file, not in memory: a temporary table would count against the limit."""
@@ -97,16 +101,14 @@ class Merge:
         device = "recode.final" if renumbered else "staging.device"
         columns = [f"{device} AS device", "time", "arrival", *CODES, "disordered", *metrics]
         join = "JOIN recode ON recode.provisional = staging.device" if renumbered else ""
-        self.tables.connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW staged AS SELECT {', '.join(columns)} FROM {staging} AS staging {join} WHERE reason IS NULL"
-        )
+        kept = f"SELECT {', '.join(columns)} FROM {staging} AS staging {join} WHERE reason IS NULL"
+        self.tables.connection.execute(f"CREATE OR REPLACE TEMP VIEW staged AS {kept}")
 
     def _find_contested(self, *, in_order: bool) -> int:
         """`contested`: each device and time for which there is more than one row. Returns how many there are."""
         telemetry = self.tables.table("telemetry")
-        parts = [
-            f"SELECT device, time FROM staged SEMI JOIN (SELECT * FROM {telemetry} WHERE removed = {FOREVER}) USING (device, time)"
-        ]
+        stored = f"(SELECT device, time FROM {telemetry} WHERE removed = {FOREVER})"
+        parts = [f"SELECT device, time FROM staged SEMI JOIN {stored} USING (device, time)"]
         if not in_order:
             parts.append("SELECT device, time FROM staged GROUP BY device, time HAVING count(*) > 1")
         self.tables.connection.execute(f"CREATE OR REPLACE TEMP TABLE contested AS {' UNION '.join(parts)}")
@@ -163,9 +165,8 @@ class Merge:
             FROM (SELECT device, time, arrival, disordered FROM ({rows}))""")
 
     def _store(self, rows: str) -> None:
-        self.tables.connection.execute(
-            f"INSERT INTO {self.tables.table('telemetry')} BY NAME SELECT *, {self.sequence} AS added, {FOREVER} AS removed FROM ({rows})"
-        )
+        marked = f"SELECT *, {self.sequence} AS added, {FOREVER} AS removed FROM ({rows})"
+        self.tables.connection.execute(f"INSERT INTO {self.tables.table('telemetry')} BY NAME {marked}")
 
     def _displace(self, kept: int, late: int, disordered: int) -> Merged:
         telemetry = self.tables.table("telemetry")

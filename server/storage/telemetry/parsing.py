@@ -1,5 +1,8 @@
 """Cells as they came to numbers and times, without losing what cannot be read: every function also returns a mask of it."""
 
+# pyarrow makes its compute functions when it is imported, so a checker does not see them
+# pyright: reportAttributeAccessIssue=false
+
 from functools import cache
 from typing import Any
 

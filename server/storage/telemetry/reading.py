@@ -1,8 +1,11 @@
 """What a snapshot sees, read in whole devices: bounded memory, sorted only where the stored rows are not sorted already."""
 
+# ruff: noqa: S608 - the identifiers are the store's own, what comes from outside is bound
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +16,7 @@ from server.storage.telemetry.cohorts import Cohort, CohortTable
 from server.storage.telemetry.names import Kind
 from server.storage.telemetry.schema import FleetTables
 
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the store counts from it in UTC throughout
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Ranks = NDArray[np.int32]
 
 
@@ -48,8 +51,8 @@ class Group:
 
 def micros(moment: datetime) -> int:
     """Microseconds since 1970 UTC; a time without a zone is UTC."""
-    zoneless = moment.replace(tzinfo=None) if moment.tzinfo is None else (moment - moment.utcoffset()).replace(tzinfo=None)  # type: ignore[operator]
-    return (zoneless - EPOCH) // timedelta(microseconds=1)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - EPOCH) // timedelta(microseconds=1)
 
 
 class Reader:
@@ -80,7 +83,7 @@ class Reader:
     def blocks(
         self, rows: int, metrics: Sequence[str], devices: Sequence[int] | None, fit_split: str | None
     ) -> Iterator[pa.RecordBatch]:
-        """Blocks as `TelemetryStore.blocks` promises; `metrics` maps stored columns to their names in order."""
+        """The columns of each block in the order that `TelemetryStore.blocks` promises; `metrics` are stored columns."""
         reference = self._reference(fit_split)
         cohorts = self._cohort_list()
         rank_by_code = self._cohorts.rank_by_code(cohorts) if self._columns else np.full(1, -1, np.int32)
@@ -97,12 +100,10 @@ class Reader:
 
     def intervals(self, rows: int) -> timedelta:
         """The median over devices of each device's median time between rows; an hour if no device has two."""
-        medians = [_median_gaps(chunk["device"], chunk["time"]) for chunk in map(self._times, self._chunks(rows, None))]
+        chunks = (self._read(chunk, []) for chunk in self._chunks(rows, None))
+        medians = [_median_gaps(chunk["device"], chunk["time"]) for chunk in chunks]
         found = np.concatenate(medians) if medians else np.zeros(0)
         return timedelta(microseconds=int(np.median(found))) if len(found) else timedelta(hours=1)
-
-    def _times(self, chunk: Sequence[int]) -> dict[str, NDArray[np.int64]]:
-        return self._read(chunk, [])
 
     def _reference(self, fit_split: str | None) -> NDArray[np.bool_]:
         """Whether a row may be fitted on, by split code; rows without a split have code -1, so the last place."""
@@ -134,7 +135,7 @@ class Reader:
         if chunk:
             yield chunk
 
-    def _read(self, ranks: Sequence[int], columns: Sequence[str]) -> dict[str, NDArray]:
+    def _read(self, ranks: Sequence[int], columns: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Rows of these devices as arrays by column, sorted by device rank and time; `device` holds ranks."""
         codes = np.sort(self._codes[np.asarray(ranks)])
         where = f"{self._window.where()} AND device BETWEEN {codes[0]} AND {codes[-1]}"
@@ -147,7 +148,7 @@ class Reader:
         return _sorted(arrays)
 
 
-def _sorted(arrays: dict[str, NDArray]) -> dict[str, NDArray]:
+def _sorted(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     device, time = arrays["device"], arrays["time"]
     step = np.diff(device)
     if np.all((step > 0) | ((step == 0) & (np.diff(time) > 0))):
@@ -171,5 +172,5 @@ def _median_gaps(device: Ranks, time: NDArray[np.int64]) -> NDArray[np.float64]:
     order = np.lexsort((gaps, owner))
     gaps, owner = gaps[order], owner[order]
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
-    count = np.diff([*starts, len(owner)])
+    count = np.diff(np.append(starts, len(owner)))
     return (gaps[starts + (count - 1) // 2] + gaps[starts + count // 2]) / 2

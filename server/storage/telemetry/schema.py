@@ -4,9 +4,13 @@
 and a snapshot of ingest n reads the rows with `added <= n < removed`. So older snapshots keep reading what they read.
 """
 
+# ruff: noqa: S608 - the identifiers are the store's own, what comes from outside is bound
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from server.domain.telemetry import Fleet, Metric
 from server.storage.telemetry.names import Kind
@@ -16,15 +20,16 @@ KEYS = ("device", "time")
 CODES = ("cohort", "store", "customer", "split")
 
 _TABLES = """
-    CREATE TABLE {schema}.ingests(sequence INTEGER, source VARCHAR, seen TIMESTAMP, fit_split VARCHAR, displaced BIGINT, report VARCHAR);
+    CREATE TABLE {schema}.ingests(sequence INTEGER, source VARCHAR, seen TIMESTAMP, fit_split VARCHAR, displaced BIGINT,
+                                  report VARCHAR);
     CREATE TABLE {schema}.names(kind VARCHAR, code INTEGER, text VARCHAR, added INTEGER);
     CREATE TABLE {schema}.metrics(number INTEGER, name VARCHAR, spec VARCHAR, added INTEGER);
     CREATE TABLE {schema}.cohort_columns(name VARCHAR, added INTEGER);
     CREATE TABLE {schema}.kept_aside(reason VARCHAR, source VARCHAR, seen TIMESTAMP, "row" VARCHAR);
-    CREATE TABLE {schema}.changes(time TIMESTAMP, kind VARCHAR, description VARCHAR, scope VARCHAR, before VARCHAR, after VARCHAR);
-    CREATE TABLE {schema}.telemetry(device INTEGER, time BIGINT, arrival BIGINT, cohort INTEGER, store INTEGER, customer INTEGER,
-                                    split INTEGER, added INTEGER, removed INTEGER);
+    CREATE TABLE {schema}.changes(time TIMESTAMP, kind VARCHAR, description VARCHAR, scope VARCHAR, before VARCHAR,
+                                  after VARCHAR);
 """
+_ROW = ", ".join(["device INTEGER, time BIGINT, arrival BIGINT", *(f"{name} INTEGER" for name in (*CODES, "added", "removed"))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +92,17 @@ class FleetTables:
         """Make columns for the metrics that are new, and note what is now known of all of them. Returns the new names."""
         known = self.metrics()
         new = [metric for metric in metrics if metric.name not in known]
-        for number, metric in enumerate(new, start=len(known)):
+        numbered = list(enumerate(new, start=len(known)))
+        if not known:  # a column at a time is slow for wide fleets: each one rewrites the table's entry in the catalogue
+            columns = "".join(f", m{number} DOUBLE" for number, _ in numbered)
+            self.connection.execute(f"CREATE OR REPLACE TABLE {self.table('telemetry')}({_ROW}{columns})")
+        for number, _ in numbered if known else ():
             self.connection.execute(f"ALTER TABLE {self.table('telemetry')} ADD COLUMN m{number} DOUBLE DEFAULT 'nan'::DOUBLE")
-            values = [number, metric.name, metric.model_dump_json(), sequence]
-            self.connection.execute(f"INSERT INTO {self.table('metrics')} VALUES (?, ?, ?, ?)", values)
+        if new:
+            specs = [{"n": n, "name": metric.name, "spec": metric.model_dump_json()} for n, metric in numbered]
+            self.connection.register("specs", pa.Table.from_pylist(specs))
+            self.connection.execute(f"INSERT INTO {self.table('metrics')} SELECT n, name, spec, ? FROM specs", [sequence])
+            self.connection.unregister("specs")
         for metric in metrics:
             if metric.name in known and known[metric.name][1] != metric:
                 update = f"UPDATE {self.table('metrics')} SET spec = ? WHERE name = ?"

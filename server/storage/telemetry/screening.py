@@ -1,5 +1,8 @@
 """One batch of source rows to stored columns: what is no row is set apart with its reason, what is no value becomes missing."""
 
+# pyarrow makes its compute functions when it is imported, so a checker does not see them
+# pyright: reportAttributeAccessIssue=false
+
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -178,5 +181,5 @@ def known_metrics(columns: Sequence[str], stated: Sequence[Metric], catalogue: S
 
 def _merged(name: str, own: Metric | None, listed: Metric | None) -> Metric:
     if own is None or listed is None:
-        return own or listed or Metric(name=name)
+        return own or listed or Metric.model_validate({"name": name})
     return Metric.model_validate({**listed.model_dump(), **{field: getattr(own, field) for field in own.model_fields_set}})

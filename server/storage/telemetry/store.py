@@ -1,7 +1,9 @@
 """The telemetry store on one DuckDB file, held by one process."""
 
+# ruff: noqa: S608 - the identifiers are the store's own, what comes from outside is bound
+
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,10 +66,12 @@ class DuckDBTelemetryStore:
         ingest = Ingest(source, catalogue, fit_split, now, self._lateness, progress)
         with self._writing, self._cursor() as cursor:
             tables = FleetTables(cursor, fleet)
-            return _attempt(cursor, ingest, tables, direct=True) or cast("IngestReport", _attempt(cursor, ingest, tables, direct=False))
+            return _attempt(cursor, ingest, tables, direct=True) or cast(
+                "IngestReport", _attempt(cursor, ingest, tables, direct=False)
+            )
 
     def snapshot(self, fleet: Fleet, *, start: datetime | None = None, end: datetime | None = None) -> Snapshot:
-        """Freeze what is stored now (optionally only event times in [start, end]). Raises `NotFound` for a fleet with no rows."""
+        """Freeze what is stored now, or only its event times in [start, end]. Raises `NotFound` if there are no such rows."""
         with self._cursor() as cursor:
             tables = self._existing(cursor, fleet)
             return take_snapshot(tables, fleet, Window(tables.sequence(), start, end), rows=_CHUNK_ROWS)
@@ -98,8 +102,8 @@ class DuckDBTelemetryStore:
         """Rows kept aside, newest first."""
         with self._cursor() as cursor:
             tables = self._existing(cursor, fleet)
-            query = f'SELECT reason, source, seen, "row" FROM {tables.table("kept_aside")} ORDER BY seen DESC, reason, "row" LIMIT ?'
-            rows = tables.fetch(query, [limit])
+            query = f'SELECT reason, source, seen, "row" FROM {tables.table("kept_aside")} ORDER BY seen DESC, reason, "row"'
+            rows = tables.fetch(f"{query} LIMIT ?", [limit])
         return [RejectedRow(Rejection(reason), source, seen.replace(tzinfo=UTC), row) for reason, source, seen, row in rows]
 
     def changes(self, fleet: Fleet, *, start: datetime, end: datetime) -> Sequence[Change]:
@@ -153,7 +157,7 @@ class DuckDBTelemetryStore:
         return connection
 
     @contextmanager
-    def _cursor(self) -> Iterator[Any]:
+    def _cursor(self) -> Generator[Any]:
         """A connection of the caller's own; a database that a full disk has put out of action is opened anew."""
         try:
             with closing(self._connection.cursor()) as cursor:

@@ -21,7 +21,7 @@ def evidence(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def reference(z: np.ndarray) -> np.ndarray:
     wide = z.astype(np.float64)
     own = np.nan_to_num(np.log1p((wide / np.where(wide > 0, ABOVE, BELOW)) ** 2))
-    by_metric = np.stack([WEIGHT[metric] * own[:, METRIC_OF == metric].max(axis=1) for metric in range(3)], axis=1)
+    by_metric = np.stack([WEIGHT[metric] * own[:, metric == METRIC_OF].max(axis=1) for metric in range(3)], axis=1)
     return (by_metric**POWER).sum(axis=1) ** (1 / POWER)
 
 

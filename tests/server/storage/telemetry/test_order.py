@@ -1,4 +1,4 @@
-"""P10, P13: no order, repetition or slicing of rows or ingests changes anything that is read, and every row is accounted for."""
+"""P10, P13: no order, repetition or slicing of rows changes what is read, and every row is accounted for."""
 
 from typing import Any
 

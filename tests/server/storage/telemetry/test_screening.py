@@ -42,8 +42,10 @@ def test_a_row_that_is_none_is_kept_aside_with_its_reason(telemetry, make_source
 
 @pytest.mark.parametrize(
     ("text", "value", "dropped"),
-    [("inf", None, 1), ("-Infinity", None, 1), ("1e400", None, 1), ("-1", None, 1), ("255", None, 1), ("101", None, 1)]
-    + [("nan", None, 0), ("", None, 0), ("N/A", None, 0), (" 7 ", 7.0, 0), ("+1e1", 10.0, 0), ("100", 100.0, 0)],
+    [
+        *(("inf", None, 1), ("-Infinity", None, 1), ("1e400", None, 1), ("-1", None, 1), ("255", None, 1), ("101", None, 1)),
+        *(("nan", None, 0), ("", None, 0), ("N/A", None, 0), (" 7 ", 7.0, 0), ("+1e1", 10.0, 0), ("100", 100.0, 0)),
+    ],
 )
 def test_a_value_that_is_none_becomes_missing_and_is_counted(telemetry, make_source, make_row, text, value, dropped):
     """Infinite, out of bounds and sentinel values are counted a metric; values that were never there are not."""

@@ -1,0 +1,47 @@
+# Two commands do all set-up on a fresh machine with Python 3.11+ and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_HOME ?= var/demo
+DEVICES ?= 300
+DAYS ?= 30
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check soak bench lock clean
+
+help: ## list what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(VENV)/.ready ## make the environment, with every package pinned by hash
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## build a fleet, walk it, print what was found and where it is
+	ANOMALYST_HOME=$(DEMO_HOME) ANOMALYST_ARTIFACTS=artifacts $(BIN)/anomalyst demo --devices $(DEVICES) --days $(DAYS)
+
+test: setup ## run the fast tests
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+soak: setup ## run the slow tests: kill loops, full disks, large fleets
+	$(BIN)/python -m pytest -m slow
+
+check: setup ## lint, types, layering and docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: setup ## measure against the obvious way, PyOD, river and pysad (SIZE=smoke|small|full|large)
+	$(BIN)/anomalyst bench --size $(or $(SIZE),small)
+
+lock: setup ## pin every package by hash, for every platform
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --upgrade -o requirements.lock
+
+clean: ## remove the environment, the demo and all that tools leave behind
+	rm -rf $(VENV) $(DEMO_HOME) .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	find artifacts -mindepth 1 ! -name .gitignore -delete

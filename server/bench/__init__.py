@@ -1,0 +1,1 @@
+"""How fast the walk is and how much memory it takes, against the obvious way and against other detectors."""

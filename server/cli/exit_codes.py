@@ -1,0 +1,54 @@
+"""Exit codes: one row a code, in words; `anomalyst help exit-codes` prints them and a test holds them to `server.errors`."""
+
+from dataclasses import dataclass
+
+from server import errors
+
+DONE, FOUND_WRONG, USAGE, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One way for a command to end."""
+
+    code: int
+    meaning: str
+    next_step: str
+    error: type[errors.AnomalystError] | None = None
+
+
+ENDINGS: tuple[Ending, ...] = (
+    Ending(DONE, "done", ""),
+    Ending(FOUND_WRONG, "doctor found something wrong, or a prompt was left", "do what doctor says"),
+    Ending(USAGE, "the command line cannot be read", "see `anomalyst COMMAND --help`"),
+    Ending(
+        errors.StageNotReady.exit_code,
+        "a stage needs another one first",
+        "call the verb that the message names",
+        errors.StageNotReady,
+    ),
+    Ending(
+        errors.InvalidInput.exit_code,
+        "an argument, a setting or a file is not usable",
+        "fix what is named",
+        errors.InvalidInput,
+    ),
+    Ending(
+        errors.PathNotAllowed.exit_code,
+        "a path leads outside the folders that may be read",
+        "move the file below an allowed folder",
+        errors.PathNotAllowed,
+    ),
+    Ending(
+        errors.NotEnoughData.exit_code, "there are too few rows for an estimate", "ingest more telemetry", errors.NotEnoughData
+    ),
+    Ending(errors.NotFound.exit_code, "nothing has that id or name", "use one that is listed", errors.NotFound),
+    Ending(FAULT, "a fault of anomalyst itself", "set ANOMALYST_TRACEBACK=1, run again, report it", errors.AnomalystError),
+    Ending(
+        errors.ArtifactDamaged.exit_code, "stored bytes are not those written", "rerun the named stage", errors.ArtifactDamaged
+    ),
+    Ending(errors.Unavailable.exit_code, "a store does not answer or cannot be written", "try again later", errors.Unavailable),
+    Ending(errors.StoreBusy.exit_code, "another process holds the store's files", "stop it, or ask it", errors.StoreBusy),
+    Ending(INTERRUPTED, "stopped with Ctrl-C", "`anomalyst advance RUN` goes on with a run"),
+)
+"""Every ending, ascending by code; of a class of errors the row with its own name."""

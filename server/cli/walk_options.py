@@ -1,0 +1,215 @@
+"""The options of a walk and of its source, and what they mean to the walk: nothing set is nothing said."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from server.cli.options import duration
+from server.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from server.domain.run import SourceSpec
+    from server.domain.settings import WalkSettings
+
+_FITTING, _COLUMNS = "What is normal, what is found", "Where the telemetry is"
+
+
+@dataclass(frozen=True, slots=True)
+class WalkOptions:
+    """Each field is one of `WalkSettings`' (`OPTION_OF` names those spelled otherwise); unset ones keep their default there."""
+
+    window: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            rich_help_panel=_FITTING,
+            help="Length of the rolling window, such as 12h (default: 12 sampling intervals).",
+        ),
+    ] = None
+    lag: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            rich_help_panel=_FITTING,
+            help="How far back changes are taken (default: two windows).",
+        ),
+    ] = None
+    min_rows: Annotated[
+        int | None, typer.Option(rich_help_panel=_FITTING, help="Rows at which a baseline level starts to count (default: 25).")
+    ] = None
+    profile_days: Annotated[
+        int | None,
+        typer.Option(rich_help_panel=_FITTING, help="Days of history at which an hour-of-day profile is taken (default: 7)."),
+    ] = None
+    detector: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_FITTING, help="The detector to train; `anomalyst doctor` lists them (default: hybrid)."),
+    ] = None
+    contamination: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=_FITTING, help="Share of rows to flag, fixed at calibration (default: 0.03)."),
+    ] = None
+    alerts_per_day: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=_FITTING, help="Anomalies a day to allow the fleet; replaces --contamination."),
+    ] = None
+    domain_weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DOMAIN=WEIGHT",
+            rich_help_panel=_FITTING,
+            help="How much a metric domain counts, such as battery=2 (0 silences it); may be repeated.",
+        ),
+    ] = None
+    n_estimators: Annotated[int | None, typer.Option(rich_help_panel=_FITTING, help="Trees in the forest (default: 300).")] = (
+        None
+    )
+    max_samples: Annotated[
+        int | None, typer.Option(rich_help_panel=_FITTING, help="Rows that each tree sees (default: 256).")
+    ] = None
+    min_variance: Annotated[
+        float | None, typer.Option(rich_help_panel=_FITTING, help="Columns that vary less are left out (default: 1e-06).")
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option(rich_help_panel=_FITTING, help="Seed of everything that is drawn (default: 42).")
+    ] = None
+    fit_split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT",
+            rich_help_panel=_FITTING,
+            help="Learn only from rows whose split column says this, such as train (default: from all rows).",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Which connector opens the location, and what it is told."""
+
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            rich_help_panel=_COLUMNS,
+            help="An option of the connector, such as devices=50; may be repeated.",
+        ),
+    ] = None
+    device_column: Annotated[str | None, typer.Option(rich_help_panel=_COLUMNS, help="Column that names the device.")] = None
+    device_name: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_COLUMNS, help="Name of the one device that all rows are of, where no column names it."),
+    ] = None
+    time_column: Annotated[
+        str | None, typer.Option(rich_help_panel=_COLUMNS, help="Column of event times (UTC unless they say).")
+    ] = None
+    arrival_column: Annotated[str | None, typer.Option(rich_help_panel=_COLUMNS, help="Column of arrival times.")] = None
+    cohort_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=_COLUMNS, help="Column whose values devices of a kind share, such as the model; may be repeated."
+        ),
+    ] = None
+    store_column: Annotated[str | None, typer.Option(rich_help_panel=_COLUMNS, help="Column that names the store or site.")] = (
+        None
+    )
+    customer_column: Annotated[str | None, typer.Option(rich_help_panel=_COLUMNS, help="Column that names the customer.")] = (
+        None
+    )
+    split_column: Annotated[
+        str | None, typer.Option(rich_help_panel=_COLUMNS, help="Column that says which rows to learn from.")
+    ] = None
+    metric_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=_COLUMNS, help="Column to watch, may be repeated (default: all numbers that are no labels)."
+        ),
+    ] = None
+    ignore_column: Annotated[
+        list[str] | None, typer.Option(rich_help_panel=_COLUMNS, help="Column to leave out; may be repeated.")
+    ] = None
+
+
+OPTION_OF: Mapping[str, str] = {"name": "detector", "random_state": "seed", "domain_weights": "domain_weight"}
+"""Settings whose option has another name."""
+_ROLE_OF = {
+    "device": "device_column",
+    "device_name": "device_name",
+    "time": "time_column",
+    "arrival": "arrival_column",
+    "cohort": "cohort_column",
+    "store": "store_column",
+    "customer": "customer_column",
+    "split": "split_column",
+    "metrics": "metric_column",
+    "ignore": "ignore_column",
+}
+
+
+def walk_settings(options: WalkOptions, *, causes: bool = False) -> "WalkSettings":
+    """The settings that the options ask for. Raises `InvalidInput` naming the option that is out of bounds."""
+    from pydantic import BaseModel, ValidationError  # noqa: PLC0415 - `--help` need not wait for it
+
+    from server.domain.settings import WalkSettings  # noqa: PLC0415 - as above
+
+    told: dict[str, object] = {"name_every_row": causes, "fit_split": options.fit_split}
+    for name, field in WalkSettings.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            told[name] = _set_ones(options, type(field.default).model_fields)
+    try:
+        return WalkSettings.model_validate(told)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        names = [OPTION_OF.get(str(part), str(part)) for part in wrong["loc"][1:]]
+        raise InvalidInput(f"--{' '.join(names).replace('_', '-')}: {wrong['msg']}.") from error
+
+
+def _set_ones(options: WalkOptions, names: Mapping[str, object]) -> dict[str, object]:
+    given = {name: getattr(options, OPTION_OF.get(name, name)) for name in names}
+    if given.get("domain_weights"):
+        given["domain_weights"] = _weights(options.domain_weight or ())
+    return {name: value for name, value in given.items() if value not in (None, [])}
+
+
+def _weights(texts: Sequence[str]) -> dict[str, float]:
+    pairs = pairs_of("--domain-weight", texts)
+    try:
+        return {domain: float(weight) for domain, weight in pairs.items()}
+    except ValueError as error:
+        raise InvalidInput(f"--domain-weight: {error}. Write a domain and a number, such as battery=2.") from error
+
+
+def pairs_of(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Texts `key=value` as a dict. Raises `InvalidInput` for a text without `=`, or a key given twice."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InvalidInput(f"{option} {text!r}: write key=value.")
+        if key.strip() in pairs:
+            raise InvalidInput(f"{option} {key.strip()} is given twice. Give it once.")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def source_spec(connector: str, location: str, options: SourceOptions) -> "SourceSpec":
+    """What the run shall open. A path is stored whole, so that the run can go on from another folder."""
+    from server.domain.run import SourceSpec  # noqa: PLC0415 - `--help` need not wait for it
+
+    told = pairs_of("--option", options.option or ())
+    for role, name in _ROLE_OF.items():
+        given: str | list[str] | None = getattr(options, name)
+        if given:
+            if role in told:
+                raise InvalidInput(f"--{name.replace('_', '-')} and --option {role}= say the same. Give one of them.")
+            told[role] = given if isinstance(given, str) else ",".join(given)
+    if connector == "files":
+        path, separator, table = location.partition("::")
+        location = f"{Path(path).expanduser().absolute()}{separator}{table}"
+    return SourceSpec(connector=connector, location=location, options=told)

@@ -1,0 +1,164 @@
+"""Drift: how far features and scores have moved from what baselines and detector were made of.
+
+PSI (population stability index) is taken on fixed bins: tenths of the reference rows' z-scores under the baseline, by group.
+Reference rows are those of the table that the baselines were estimated from, or of the same table before the rows compared.
+Where neither is given, the bins are the ten that are equally likely for a normal of the baseline's median and scale; heavy
+tails and many equal values then count as drift. Below 0.1 is no drift, from 0.25 on it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from server.detectors.stored import Trained
+from server.domain.anomaly import FeatureDrift, ScoreDrift
+from server.domain.baseline import Level
+from server.domain.telemetry import Members
+from server.pipeline.baselines import BaselineSet, LevelStatistics
+from server.pipeline.parallel import in_order
+from server.pipeline.profile import cells
+from server.pipeline.table import FeatureTable
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
+
+BINS = 10
+_NORMAL_EDGES = ndtri(np.arange(1, BINS) / BINS)
+_FLOOR = 1e-4
+"""An empty bin counts as this share: the logarithm has no value at 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Some:
+    """Some rows of a table: which, and the baselines' cohort code and profile cell of each."""
+
+    table: FeatureTable
+    rows: Flags
+    cohort: Codes
+    cell: Codes | None
+
+    def values(self, name: str, profile: Floats | None) -> Floats:
+        """A feature of these rows without its daily rhythm (`profile`, by cell)."""
+        values = self.table.column(name)[self.rows]
+        return values if profile is None or self.cell is None else values - profile[self.cell]
+
+
+def psi(expected: Floats, actual: Floats) -> Floats:
+    """Population stability index of shares over the last axis, each floored at 1e-4."""
+    wanted, seen = np.maximum(expected, _FLOOR), np.maximum(actual, _FLOOR)
+    index: Floats = ((seen - wanted) * np.log(seen / wanted)).sum(axis=-1)
+    return index
+
+
+def feature_drift(
+    table: FeatureTable,
+    baselines: BaselineSet,
+    *,
+    since: int | None = None,
+    against: FeatureTable | None = None,
+    members: Members | None = None,
+    threads: int = 1,
+) -> Sequence[FeatureDrift]:
+    """Drift of each feature for the fleet and each cohort, the largest PSI first.
+
+    Compares rows from `since` on (microseconds since 1970 UTC; all rows if unset). `against` is the table that the baselines
+    were estimated from. `members` names the table's cohort codes, needed where it is of another snapshot than the baselines.
+    Groups with fewer than `min_rows` values, now or in the baseline, are left out. Approved adjustments count as baseline.
+    """
+    recent = np.ones(table.rows, bool) if since is None else table.time >= since
+    current = _some(table, recent, baselines, members)
+    reference = None
+    if against is not None:
+        reference = _some(against, against.reference, baselines, None)
+    elif since is not None:
+        reference = _some(table, ~recent & table.reference, baselines, members)
+    work = partial(_one_feature, current=current, reference=reference, baselines=baselines)
+    found = [drift for drifts in in_order(work, range(len(baselines.features)), threads) for drift in drifts]
+    return sorted(found, key=lambda drift: (-drift.psi, drift.feature, drift.level, drift.group))
+
+
+def score_drift(scores: Floats, trained: Trained) -> ScoreDrift:
+    """Drift of scores against those of the detector's reference rows.
+
+    Bins are tenths of the reference scores. `expected_share` is the share of reference rows below the threshold, which is the
+    contamination (or the budget) that it was calibrated to.
+
+    Scores that are not finite are left out; with none left, PSI and shares are 0.
+    """
+    scores = scores[np.isfinite(scores)]
+    reference = trained.reference_scores
+    expected_share = float(np.mean(reference < trained.threshold))
+    if len(scores) == 0:
+        return ScoreDrift(psi=0.0, share_flagged=0.0, expected_share=expected_share, median_shift=0.0, n=0)
+    edges = np.unique(np.quantile(reference, np.arange(1, BINS) / BINS))
+    low, middle, high = np.quantile(reference, (0.25, 0.5, 0.75))
+    return ScoreDrift(
+        psi=float(psi(_shares(reference, edges), _shares(scores, edges))),
+        share_flagged=float(np.mean(scores < trained.threshold)),
+        expected_share=expected_share,
+        median_shift=float((np.median(scores) - middle) / max(high - low, np.finfo(float).tiny)),
+        n=len(scores),
+    )
+
+
+def _some(table: FeatureTable, rows: Flags, baselines: BaselineSet, members: Members | None) -> _Some:
+    cohort = table.key("cohort")[rows]
+    if members is not None:
+        place = {name: code for code, name in enumerate(baselines.grouping.cohorts)}
+        code = [*(place.get(" / ".join(one), -1) for one in members.cohorts), -1]
+        cohort = np.array(code, np.int32)[cohort]
+    cell = cells(table.time[rows], cohort, baselines.profile.hours) if baselines.profile else None
+    return _Some(table, rows, cohort, cell)
+
+
+def _one_feature(index: int, current: _Some, reference: _Some | None, baselines: BaselineSet) -> list[FeatureDrift]:
+    name = baselines.features[index].name
+    profile = baselines.profile.deviation[:, index] if baselines.profile else None
+    values = current.values(name, profile)
+    before = np.empty(0) if reference is None else reference.values(name, profile)
+    inherited = np.zeros(1)
+    found: list[FeatureDrift] = []
+    for level in (level for level in baselines.levels if level.level in (Level.GLOBAL, Level.COHORT)):
+        groups = len(level.groups)
+        # an adjustment of the fleet moves its cohorts too, as in normalising
+        inherited = inherited[:1] + level.shift[:, index]
+        now = _by_group(values, _codes(level, current), groups)
+        then = _by_group(before, _codes(level, reference) if reference else np.empty(0, np.int32), groups)
+        for group in range(groups):
+            if min(len(now[group]), level.count[group, index]) >= baselines.min_rows:
+                centre, scale = level.median[group, index] + inherited[group], level.scale[group, index]
+                was = (then[group] - centre) / scale if len(then[group]) >= baselines.min_rows else None
+                found.append(_drift(name, level, group, (now[group] - centre) / scale, was))
+    return found
+
+
+def _drift(name: str, level: LevelStatistics, group: int, z: Floats, was: Floats | None) -> FeatureDrift:
+    edges = _NORMAL_EDGES if was is None else np.unique(np.quantile(was, np.arange(1, BINS) / BINS))
+    wanted = np.full(BINS, 1 / BINS) if was is None else _shares(was, edges)
+    index = float(psi(wanted, _shares(z, edges)))
+    shift = float(np.median(z))
+    return FeatureDrift(feature=name, level=level.level, group=level.groups[group], psi=index, median_shift=shift, n=len(z))
+
+
+def _codes(level: LevelStatistics, some: _Some) -> Codes:
+    return np.zeros_like(some.cohort) if level.level is Level.GLOBAL else some.cohort
+
+
+def _by_group(values: Floats, code: Codes, groups: int) -> list[Floats]:
+    """Finite values split by group code."""
+    known = np.isfinite(values)
+    values, code = values[known], code[known]
+    order = np.argsort(code, kind="stable")
+    bounds = np.searchsorted(code[order], np.arange(groups + 1))
+    return [values[order[bounds[group] : bounds[group + 1]]] for group in range(groups)]
+
+
+def _shares(values: Floats, edges: Floats) -> Floats:
+    """Share of values in each bin; a value on an edge is in the bin above it."""
+    counts = np.bincount(np.searchsorted(edges, values, "right"), minlength=len(edges) + 1)
+    return counts / max(len(values), 1)
