@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from sqlalchemy import BigInteger, Index, insert
+from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel
 
 from server.domain.baseline import BaselineVersion, Level
@@ -29,7 +30,11 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FLEET = Fleet()
 
 
-class PlainAnomaly(SQLModel, table=True):
+class PlainTables(SQLModel, registry=registry()):
+    """Base of tables kept apart from the store's, whose metadata they must not join."""
+
+
+class PlainAnomaly(PlainTables, table=True):
     """The obvious table: all columns of an anomaly, with the indices that the store has."""
 
     __table_args__ = (Index("plain_by_severity", "scored_set", "severity"),)
@@ -126,7 +131,7 @@ def measure(url: str, rows: int) -> dict[str, float]:
 def _add_all(url: str, run: Run, ready: pa.Table) -> float:
     database = Database(url)
     with database.writing() as connection:
-        SQLModel.metadata.tables["plainanomaly"].create(connection, checkfirst=True)
+        PlainTables.metadata.create_all(connection)
         made = insert(ScoredSetRow).values(
             tenant="default", fleet="default", run=run.id, created=NOW, digest="orm", shown=0, anomalies=len(ready)
         )

@@ -11,14 +11,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class StoreSettings(BaseModel):
     """Where facts are kept."""
 
-    url: str | None = Field(None, description="SQLAlchemy URL of the SQL store; unset: SQLite below the home folder")
+    url: str | None = Field(default=None, description="SQLAlchemy URL of the SQL store; unset: SQLite below the home folder")
 
 
 class TelemetrySettings(BaseModel):
     """How telemetry is held and read."""
 
-    memory_limit: str = Field("1GB", description="DuckDB's memory; what does not fit goes to disk")
-    roots: list[Path] | None = Field(None, description="folders that files may be read from; unset: any the user can read")
+    memory_limit: str = Field(default="1GB", description="DuckDB's memory; what does not fit goes to disk")
+    roots: list[Path] | None = Field(
+        default=None, description="folders that files may be read from; unset: any the user can read"
+    )
 
 
 class Settings(BaseSettings):
@@ -27,9 +29,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ANOMALYST_", env_nested_delimiter="__", env_file=".env", extra="ignore")
 
     home: Path = Field(default_factory=lambda: user_data_path("anomalyst"), description="folder of the embedded stores")
-    artifacts: Path | None = Field(None, description="folder of the artifacts; unset: below the home folder")
-    tenant: str = Field("default", description="whose fleets these are")
-    catalogue: Path | None = Field(None, description="a file that adds to the metric catalogue")
+    artifacts: Path | None = Field(default=None, description="folder of the artifacts; unset: below the home folder")
+    tenant: str = Field(default="default", description="whose fleets these are")
+    catalogue: Path | None = Field(default=None, description="a file that adds to the metric catalogue")
     threads: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, description="processor cores to use")
     store: StoreSettings = StoreSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from sklearn.ensemble import IsolationForest
+from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel, create_engine
 
 from server.bench.child import Figures, Sections
@@ -24,7 +25,11 @@ _MIN_ROWS = 25
 _FOREST: dict[str, Any] = {"n_estimators": 300, "max_samples": 256, "random_state": 42}
 
 
-class PlainAnomaly(SQLModel, table=True):
+class PlainTables(SQLModel, registry=registry()):
+    """Base of tables kept apart from the store's, whose metadata they must not join."""
+
+
+class PlainAnomaly(PlainTables, table=True):
     """A flagged row as one would store it."""
 
     id: int | None = Field(default=None, primary_key=True)
@@ -102,7 +107,7 @@ def _z_scores(
 
 def _persist(home: Path, rows: pd.DataFrame, scores: np.ndarray, top: tuple[pd.Index, np.ndarray]) -> None:
     engine = create_engine(f"sqlite:///{home / 'plain.db'}")
-    SQLModel.metadata.tables[str(PlainAnomaly.__tablename__)].create(engine, checkfirst=True)
+    PlainTables.metadata.create_all(engine)
     with Session(engine) as session:
         session.add_all(
             PlainAnomaly(device=device, time=moment.to_pydatetime(), score=score, top_feature=name, top_z=z)

@@ -45,9 +45,15 @@ class Source(Protocol):
 
 
 class Connector(Protocol):
-    """A family of sources, such as files. Its `open` raises `InvalidInput` naming what was wrong with the location or an option."""
+    """A family of sources, such as files.
 
-    name: str
+    Its `open` raises `InvalidInput` naming what was wrong with the location or an option.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called by in commands and settings."""
+        ...
 
     def open(self, location: str, options: Mapping[str, str]) -> Source:
         """The source at `location`; `options` are the connector's own, unknown ones refused."""

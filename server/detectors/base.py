@@ -116,7 +116,7 @@ def usable_columns(reference: DesignMatrix, settings: DetectorSettings) -> npt.N
     keep = np.flatnonzero(~(empty | flat | silent))
     if len(keep) == 0:
         raise InvalidInput(
-            f"no usable feature: of {len(empty)} columns {empty.sum()} have no value, {flat.sum()} do not vary "
+            f"no usable feature: of {len(reference.columns)} columns {empty.sum()} have no value, {flat.sum()} do not vary "
             f"(min_variance {settings.min_variance:g}), {silent.sum()} are silenced by domain weights. "
             "Check the column mapping, or ingest rows in which something changes."
         )

@@ -49,7 +49,7 @@ class HybridScorer:
         return -sum((part.surprisal(matrix) for part in self.parts.values()), np.zeros(len(matrix.z)))
 
     def explain(self, matrix: DesignMatrix, rows: Rows) -> Floats:
-        """See `Scorer.explain`: each part's surprisal, split over columns as the part itself splits what speaks for an anomaly."""
+        """See `Scorer.explain`: each part's surprisal, split as the part itself splits what speaks for an anomaly."""
         chosen = take_rows(matrix, rows)
         credit = np.zeros((len(rows), len(matrix.columns)))
         everything = np.arange(len(rows))
@@ -71,7 +71,7 @@ class HybridScorer:
 
 
 class HybridDetector(Detector):
-    """Absolute z-scores of level and spread, and half as much an isolation forest over the levels of all metrics."""
+    """Absolute z-scores of level, spread and change, and a quarter as much an isolation forest over all metrics' levels."""
 
     name = "hybrid"
 
@@ -104,7 +104,7 @@ def default_parts() -> tuple[Part, ...]:
     """The parts that earned their place in the ablation."""
     return (
         Part("absolute_z", RobustZDetector(), 1.0),
-        Part("forest", IsolationForestDetector(statistics=(Statistic.MEAN,)), 0.5),
+        Part("forest", IsolationForestDetector(statistics=(Statistic.MEAN,)), 0.25),
     )
 
 

@@ -54,8 +54,7 @@ class IsolationForestDetector(Detector):
 
     def fit(self, reference: DesignMatrix, settings: DetectorSettings) -> ForestScorer:
         """See `Detector.fit`."""
-        # scikit-learn takes two seconds to import, and only training needs it
-        from sklearn.ensemble import IsolationForest
+        from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - takes two seconds, and only training needs it
 
         usable = usable_columns(reference, settings)
         columns = np.array([i for i in usable if reference.columns[i].statistic in self._statistics], np.int64)
@@ -69,7 +68,8 @@ class IsolationForestDetector(Detector):
         drawn = np.repeat(np.arange(len(columns)), copies)
         forest = IsolationForest(
             n_estimators=settings.n_estimators,
-            max_samples=min(settings.max_samples, len(filled)),
+            # untyped, so its default of "auto" reads as the type
+            max_samples=min(settings.max_samples, len(filled)),  # pyright: ignore[reportArgumentType]
             random_state=settings.random_state,
         )
         forest.fit(filled[:, drawn])

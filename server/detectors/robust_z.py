@@ -1,4 +1,4 @@
-"""Absolute robust z-scores of each metric, added up over metrics: deterministic, and moved by a baseline change at any level."""
+"""Absolute robust z-scores, added up over metrics: deterministic, and moved by a baseline change at any level."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from server.domain.settings import DetectorSettings
 from server.domain.telemetry import HarmfulDirection
 from server.kernels.evidence import add_evidence
 
-_HALF_WIDTH = 8.0
+_HALF_WIDTH = 5.0
 """Robust scales at which evidence turns from quadratic to logarithmic."""
 _HARMLESS = 2.0
 """A move in the direction that does no harm counts as if it were this much smaller."""
@@ -49,11 +49,14 @@ class RobustZScorer:
 
 
 class RobustZDetector(Detector):
-    """Absolute z-scores against the row's own level. `statistics` are those that speak: level and spread unless told otherwise."""
+    """Absolute z-scores against the row's own level.
+
+    `statistics` are those that speak: level, spread and change unless told otherwise.
+    """
 
     name = "robust_z"
 
-    def __init__(self, statistics: tuple[Statistic, ...] = (Statistic.MEAN, Statistic.STD)) -> None:
+    def __init__(self, statistics: tuple[Statistic, ...] = tuple(Statistic)) -> None:
         self._statistics = statistics
 
     def fit(self, reference: DesignMatrix, settings: DetectorSettings) -> RobustZScorer:

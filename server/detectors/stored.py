@@ -38,7 +38,7 @@ def write_trained(path: Path, trained: Trained) -> None:
     arrays = {f"state.{name}": values for name, values in state.arrays.items()}
     encoded = np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8)
     with path.open("wb") as file:
-        np.savez(file, about=encoded, reference_scores=trained.reference_scores, **arrays)
+        np.savez(file, about=encoded, reference_scores=trained.reference_scores, allow_pickle=False, **arrays)
 
 
 def read_trained(path: Path, detectors: Detectors) -> Trained:

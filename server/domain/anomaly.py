@@ -53,7 +53,7 @@ class Anomaly(Frozen):
     contributions: tuple[Contribution, ...] = ()
     baseline_version: int | None = None
     detector_version: int
-    fallback: str = Field("", description="why it was found on raw features; empty if on z-scores")
+    fallback: str = Field(default="", description="why it was found on raw features; empty if on z-scores")
     incident: str = ""
 
     @property
@@ -93,9 +93,9 @@ class Incident(Frozen):
     elsewhere_share: float = Field(description="share of devices outside the scope with the same trouble at that time")
     anomalies: int
     severity: float
-    rolling: bool = Field(False, description="its devices share the scope but not the moment, as in an update wave")
+    rolling: bool = Field(default=False, description="its devices share the scope but not the moment, as in an update wave")
     chance: float | None = Field(
-        None, description="probability that so many devices of the scope are affected by chance, times the scopes tried"
+        default=None, description="probability that so many devices of the scope are affected by chance, times the scopes tried"
     )
 
 

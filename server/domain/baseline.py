@@ -9,7 +9,10 @@ from server.domain.telemetry import Fleet, Frozen
 
 
 class Level(StrEnum):
-    """Groups that baselines are kept for, widest first. A site is a store's (or customer's) devices of one cohort, so they nest."""
+    """Groups that baselines are kept for, widest first.
+
+    A site is a store's (or customer's) devices of one cohort, so they nest.
+    """
 
     GLOBAL = "global"
     COHORT = "cohort"
@@ -47,7 +50,7 @@ class BaselineVersion(Frozen):
     created: datetime
     expired: datetime | None = None
     reason: str = ""
-    groups: dict[Level, int] = Field({}, description="how many groups each level has")
+    groups: dict[Level, int] = Field(default={}, description="how many groups each level has")
 
 
 class DetectorVersion(Frozen):
@@ -62,5 +65,7 @@ class DetectorVersion(Frozen):
     baseline_version: int | None = Field(description="None: trained on raw features, because baselines had failed")
     threshold: float
     calibration: str = Field(description="how the threshold was put there, such as 'contamination 0.03 of 50,000 rows'")
-    calibration_key: str = Field("", description="equal for detectors whose scores are comparable, which share a threshold")
+    calibration_key: str = Field(
+        default="", description="equal for detectors whose scores are comparable, which share a threshold"
+    )
     created: datetime

@@ -48,13 +48,13 @@ class StageRecord(Frozen):
 
     stage: Stage
     status: StageStatus
-    digest: str = Field("", description="of the artifact it made; empty if it failed")
-    artifact: str = Field("", description="file name below the run's artifact folder")
-    consumed: dict[str, str] = {}
+    digest: str = Field(default="", description="of the artifact it made; empty if it failed")
+    artifact: str = Field(default="", description="file name below the run's artifact folder")
+    consumed: dict[str, str] = Field(default={})
     rows: int = 0
     summary: str = ""
     error: str = ""
-    fallback: str = Field("", description="why raw features are used instead of z-scores; empty if they are not")
+    fallback: str = Field(default="", description="why raw features are used instead of z-scores; empty if they are not")
     started: datetime
     finished: datetime
 
@@ -64,7 +64,7 @@ class SourceSpec(Frozen):
 
     connector: str
     location: str
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default={})
 
 
 class Run(Frozen):
@@ -75,8 +75,8 @@ class Run(Frozen):
     settings: WalkSettings
     created: datetime
     source: SourceSpec
-    revision: int = Field(0, description="grows by one with every change: the guard of compare-and-set")
-    stages: dict[Stage, StageRecord] = {}
+    revision: int = Field(default=0, description="grows by one with every change: the guard of compare-and-set")
+    stages: dict[Stage, StageRecord] = Field(default={})
 
     def done(self, stage: Stage) -> StageRecord | None:
         """The stage's record if its last attempt succeeded, fresh or not."""

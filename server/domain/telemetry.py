@@ -7,6 +7,12 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+LARGEST = 1e30
+"""No measurement is larger, either way.
+
+What is beyond counts as missing, as infinity does, so that sums and squares are finite.
+"""
+
 
 class Frozen(BaseModel):
     """Base of the domain's value objects: immutable, unknown fields refused."""
@@ -30,17 +36,27 @@ class Transform(StrEnum):
 
 
 class Metric(Frozen):
-    """What is known of one metric. Values outside the bounds and sentinels count as missing."""
+    """What is known of one metric. Values outside the bounds, or beyond `LARGEST`, and sentinels count as missing."""
 
     name: str
     unit: str = ""
-    domain: str = Field("other", description="the part of the device that it speaks of, such as battery or connectivity")
+    domain: str = Field(
+        default="other", description="the part of the device that it speaks of, such as battery or connectivity"
+    )
     harmful: HarmfulDirection = HarmfulDirection.BOTH
     lower: float | None = None
     upper: float | None = None
-    resolution: float | None = Field(None, gt=0, description="smallest step the metric can take; found from the rows if unset")
+    resolution: float | None = Field(
+        default=None, gt=0, description="smallest step the metric can take; found from the rows if unset"
+    )
     transform: Transform = Transform.NONE
-    sentinels: tuple[float, ...] = Field((), description="values that stand for 'no reading'")
+    sentinels: tuple[float, ...] = Field(default=(), description="values that stand for 'no reading'")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest value that counts; within `LARGEST` also where none is stated."""
+        lower, upper = self.lower, self.upper
+        return -LARGEST if lower is None else max(lower, -LARGEST), LARGEST if upper is None else min(upper, LARGEST)
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
@@ -66,8 +82,8 @@ class ColumnMapping(Frozen):
 class Fleet(Frozen):
     """The devices of one tenant that share metrics and cohort columns: the unit that baselines are kept for."""
 
-    tenant: str = Field("default", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
-    name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    tenant: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    name: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
 
 
 class Rejection(StrEnum):
@@ -89,10 +105,10 @@ class IngestReport(Frozen):
     rows_in: int
     rows_kept: int
     rejected: dict[Rejection, int] = {}
-    late: int = Field(0, description="kept rows that arrived more than the lateness bound after their event")
-    out_of_order: int = Field(0, description="kept rows that came after a later row of their device")
+    late: int = Field(default=0, description="kept rows that arrived more than the lateness bound after their event")
+    out_of_order: int = Field(default=0, description="kept rows that came after a later row of their device")
     values_dropped: dict[str, int] = Field(
-        {}, description="per metric: infinite, sentinel or out-of-bounds values made missing"
+        default={}, description="per metric: infinite, sentinel or out-of-bounds values made missing"
     )
     new_devices: int = 0
     new_metrics: tuple[str, ...] = ()
@@ -115,7 +131,7 @@ class FleetHealth(Frozen):
     last: datetime | None = Field(description="last event time stored")
     rejected: dict[Rejection, int] = {}
     late_share: float = Field(ge=0, le=1, description="share of stored rows that are late")
-    missing_share: dict[str, float] = Field({}, description="per metric: share of stored rows without a value")
+    missing_share: dict[str, float] = Field(default={}, description="per metric: share of stored rows without a value")
 
 
 class Snapshot(Frozen):
@@ -123,8 +139,8 @@ class Snapshot(Frozen):
 
     fleet: Fleet
     sequence: int = Field(description="the last ingest that it sees")
-    start: datetime | None = Field(None, description="first event time read, inclusive")
-    end: datetime | None = Field(None, description="last event time read, inclusive")
+    start: datetime | None = Field(default=None, description="first event time read, inclusive")
+    end: datetime | None = Field(default=None, description="last event time read, inclusive")
     digest: str = Field(description="hash of its rows, whatever order they came in")
     rows: int
     devices: int
@@ -135,7 +151,10 @@ class Snapshot(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """Names behind the integer codes of a snapshot's rows. Codes are ranks in sorted order, so they do not depend on arrival."""
+    """Names behind the integer codes of a snapshot's rows.
+
+    Codes are ranks in sorted order, so they do not depend on arrival.
+    """
 
     devices: tuple[str, ...]
     cohorts: tuple[tuple[str, ...], ...]
@@ -151,6 +170,6 @@ class Change(Frozen):
     time: datetime
     kind: str
     description: str
-    scope: dict[str, str] = Field({}, description="which devices: column name to value, such as OsVersionId to 13.4")
+    scope: dict[str, str] = Field(default={}, description="which devices: column name to value, such as OsVersionId to 13.4")
     before: str = ""
     after: str = ""

@@ -15,9 +15,10 @@ def add_evidence(
 ) -> None:
     """Fill `total`, shape (rows,), and unless it is empty `credit`, shape (rows, columns), which sums to `total` by row.
 
-    A column's evidence is log(1 + (z / h)^2) with h the half width for its sign: the surprisal of a Student-like law, quadratic up
-    to h scales and logarithmic beyond, so one value however wild cannot drown the others. A metric's evidence is its strongest
-    column's times the metric's weight; a row's is the p-norm over metrics. Missing columns (NaN, or a metric code of -1) say nothing.
+    A column's evidence is log(1 + (z / h)^2) with h the half width for its sign: the surprisal of a Student-like law, quadratic
+    up to h scales and logarithmic beyond, so one value however wild cannot drown the others. A metric's evidence is its
+    strongest column's times the metric's weight; a row's is the p-norm over metrics. Missing columns (NaN, or a metric code
+    of -1) say nothing.
     """
     below, above = half_width
     metrics = len(weight)

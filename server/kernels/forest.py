@@ -53,8 +53,8 @@ class PackedForest:
     def attribute(self, rows: Singles) -> Floats:
         """How much each feature shortened each row's mean path, in steps of a tree; shape (rows, features).
 
-        Each step's change of the expected path length is credited to the feature that was split on, so a row's credits add up to
-        the difference between the forest's expected path length and the row's own (path attribution after Saabas 2014).
+        Each step's change of the expected path length is credited to the feature that was split on, so a row's credits add
+        up to the difference between the forest's expected path length and the row's own (path attribution after Saabas 2014).
         """
         credit = np.zeros((len(rows), rows.shape[1]))
         kernel = credit_leaves if len(rows) >= _MANY_ROWS else credit_path_changes
@@ -67,7 +67,8 @@ def pack(forest: "IsolationForest", columns: npt.NDArray[np.uint16]) -> PackedFo
 
     `columns[i]` is the feature that the forest's column i stands for: a feature that was given twice is drawn twice as often.
     """
-    depth = int(np.ceil(np.log2(max(forest.max_samples_, 2))))
+    samples = int(forest.max_samples_)
+    depth = int(np.ceil(np.log2(max(samples, 2))))
     trees, inner = len(forest.estimators_), 2**depth - 1
     feature = np.zeros((trees, inner), np.uint16)
     threshold = np.full((trees, inner), np.inf, np.float32)
@@ -75,7 +76,8 @@ def pack(forest: "IsolationForest", columns: npt.NDArray[np.uint16]) -> PackedFo
     for index, estimator in enumerate(forest.estimators_):
         tree = estimator.tree_
         # the very sum that scikit-learn adds up for a row that ends there: another order would differ in the last bit
-        length = forest._decision_path_lengths[index] + forest._average_path_length_per_tree[index] - 1.0  # noqa: SLF001
+        mean = forest._average_path_length_per_tree[index]  # pyright: ignore[reportPrivateUsage]
+        length = forest._decision_path_lengths[index] + mean - 1.0  # pyright: ignore[reportPrivateUsage]
         place_nodes(
             tree.children_left,
             tree.children_right,
@@ -84,7 +86,7 @@ def pack(forest: "IsolationForest", columns: npt.NDArray[np.uint16]) -> PackedFo
             _expected_paths(tree.children_left, tree.children_right, tree.n_node_samples, length),
             (feature[index], threshold[index], path[index]),
         )
-    return PackedForest(feature, threshold, path, trees * average_path_length(forest.max_samples_))
+    return PackedForest(feature, threshold, path, trees * average_path_length(samples))
 
 
 def average_path_length(samples: int) -> float:

@@ -36,7 +36,7 @@ Expected: TypeAlias = tuple[Floats, Floats, int]
 @njit(nogil=True, cache=True, error_model="numpy")
 def cleaned(value: float, limits: Floats) -> float:
     """A measured value as features take it; NaN where it is infinite, out of bounds or a sentinel."""
-    if not np.isfinite(value) or value < limits[_LOWER] or value > limits[_UPPER]:
+    if not limits[_LOWER] <= value <= limits[_UPPER]:
         return np.nan
     for sentinel in limits[_SENTINELS:]:
         if value == sentinel:

@@ -12,6 +12,7 @@ from numba import njit
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
+Codes: TypeAlias = npt.NDArray[np.int32]
 
 _SMALL_GROUP, _LARGE_GROUP = 192, 2048
 _SMALL_SAMPLE, _LARGE_SAMPLE = 47, 255
@@ -85,7 +86,7 @@ def median(values: Floats, size: int, scratch: Floats) -> float:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def group_statistics(column: Floats, order: Ints, bounds: Ints, statistics: Floats, work: Floats) -> None:
+def group_statistics(column: Floats, order: Codes, bounds: Ints, statistics: Floats, work: Floats) -> None:
     """Fill each group's median, median and mean absolute deviation from it (both unscaled) and count of finite values.
 
     Group g holds the rows order[bounds[g]:bounds[g + 1]] of `column`, or those rows themselves where `order` is empty.
@@ -98,7 +99,7 @@ def group_statistics(column: Floats, order: Ints, bounds: Ints, statistics: Floa
         for i in range(bounds[group], bounds[group + 1]):
             value = column[i] if direct else column[order[i]]
             gathered[size] = value
-            size += np.isfinite(value)
+            size += int(np.isfinite(value))
         middle = median(gathered, size, scratch)
         total = 0.0
         for i in range(size):
@@ -111,7 +112,7 @@ def group_statistics(column: Floats, order: Ints, bounds: Ints, statistics: Floa
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def rows_by_group(codes: npt.NDArray[np.int32], groups: int) -> tuple[npt.NDArray[np.int32], Ints]:
+def rows_by_group(codes: Codes, groups: int) -> tuple[Codes, Ints]:
     """Rows sorted by group code, stably, and where each group's begin; rows with a negative code are left out."""
     bounds = np.zeros(groups + 1, np.int64)
     for code in codes:

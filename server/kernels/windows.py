@@ -99,7 +99,7 @@ def mean_and_std(values: Floats, lengths: Floats, min_count: int, mean: Floats, 
         value, reach, centre, total = values[: rows - back], lengths[back:], mean[back:], std[back:]
         for row in range(rows - back):
             gap = value[row] - centre[row]
-            total[row] += gap * gap if (reach[row] > back) & (gap == gap) else 0.0
+            total[row] += gap * gap if (reach[row] > back) & (gap == gap) else 0.0  # noqa: PLR0124 - not so for NaN
     for row in range(rows):
         std[row] = std_or_missing(std[row], count[row], min_count, values[row])
         mean[row] = mean_or_missing(mean[row], count[row], min_count, values[row])

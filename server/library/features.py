@@ -54,7 +54,7 @@ class DeviceFeatureBuilder:
     def __init__(  # noqa: PLR0913 - one argument a role
         self,
         window: float | timedelta = 12,
-        lag: float | timedelta = 24,
+        lag: float | timedelta = 12,
         metrics: Sequence[str] | None = None,
         *,
         device: str | None = None,

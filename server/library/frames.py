@@ -133,7 +133,8 @@ def texts(frame: pd.DataFrame, name: str) -> pa.Array:
         raise InvalidInput(f"column {name!r} mixes kinds of values. Make it one kind, such as frame[{name!r}].astype(str).")
     plain = cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
     text = plain.cast(pa.string())
-    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(text), ""), pa.scalar(None, pa.string()), text)
+    empty = pc.call_function("equal", [pc.call_function("utf8_trim_whitespace", [text]), ""])
+    return pc.call_function("if_else", [empty, pa.scalar(None, pa.string()), text])
 
 
 def arrow_column(series: "pd.Series") -> pa.Array | None:
@@ -147,7 +148,8 @@ def arrow_column(series: "pd.Series") -> pa.Array | None:
 
 def codes(names: pa.Array, known: Sequence[str]) -> Codes:
     """Place of each name among the known ones, -1 for others and for null."""
-    found = pc.index_in(names, value_set=pa.array(known, pa.string()), skip_nulls=True)
+    among = pc.SetLookupOptions(pa.array(known, pa.string()), skip_nulls=True)
+    found = pc.call_function("index_in", [names], among)
     return pc.fill_null(found, -1).to_numpy().astype(np.int32)
 
 
@@ -167,14 +169,15 @@ def moments(frame: pd.DataFrame, name: str) -> Rows:
 
 def _cohorts(frame: pd.DataFrame, columns: Sequence[str]) -> pa.Array:
     """One text a row for its cohort, in which an empty cell counts as unknown."""
-    return pc.binary_join_element_wise(*(pc.fill_null(texts(frame, column), _UNKNOWN) for column in columns), _JOINT)
+    known = [pc.fill_null(texts(frame, column), _UNKNOWN) for column in columns]
+    return pc.call_function("binary_join_element_wise", [*known, _JOINT])
 
 
 def _places(frame: pd.DataFrame, columns: Sequence[str]) -> pa.Array:
     """One text a row for its store or customer, null where any cell is empty."""
-    return pc.binary_join_element_wise(*(texts(frame, column) for column in columns), " / ")
+    return pc.call_function("binary_join_element_wise", [*(texts(frame, column) for column in columns), " / "])
 
 
 def distinct(names: pa.Array) -> list[str]:
     """The names that occur, sorted."""
-    return sorted(pc.unique(pc.drop_null(names)).to_pylist())
+    return sorted(names.drop_null().unique().to_pylist())

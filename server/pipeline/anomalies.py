@@ -65,4 +65,4 @@ def anomaly_id(fleet: Fleet, device: str, time: int) -> str:
 def _named(names: pa.Array, flagged: pa.Table, key: str) -> pa.Array:
     """Names by code; the last name stands for -1."""
     codes = flagged.column(key).combine_chunks()
-    return names.take(pc.if_else(pc.less(codes, 0), len(names) - 1, codes))
+    return names.take(pc.call_function("if_else", [pc.call_function("less", [codes, 0]), len(names) - 1, codes]))

@@ -33,7 +33,10 @@ _FLOOR_SHARE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class LevelStatistics:
-    """One level: per group and feature the median, robust scale and n, and what approved adjustments add; shape (groups, features)."""
+    """One level: per group and feature the median, robust scale and n, and what approved adjustments add.
+
+    Each array is of shape (groups, features).
+    """
 
     level: Level
     groups: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Rolling features per device: for each metric the mean and spread of a time window and the change since a day (two windows) ago."""
+"""Rolling features per device: for each metric the mean and spread of a time window and the change since the window before."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -56,9 +56,9 @@ class FeaturePlan:
 
 
 def plan_features(snapshot: Snapshot, settings: FeatureSettings) -> FeaturePlan:
-    """The plan for a snapshot: windows as set, else 12 and 24 sampling intervals, which are 12 hours and a day on hourly rows."""
+    """The plan for a snapshot: windows as set, else 12 sampling intervals for both, which are 12 hours on hourly rows."""
     window = settings.window or _INTERVALS_PER_WINDOW * snapshot.interval
-    return FeaturePlan(snapshot.metrics, window, settings.lag or 2 * window)
+    return FeaturePlan(snapshot.metrics, window, settings.lag or window)
 
 
 def engineer_features(blocks: Iterable[pa.RecordBatch], plan: FeaturePlan, *, threads: int = 1) -> Iterator[pa.RecordBatch]:

@@ -117,7 +117,6 @@ def _limits(metrics: tuple[Metric, ...]) -> npt.NDArray[np.float64]:
     limits = np.full((len(metrics), 3 + most), np.nan)
     for row, metric in zip(limits, metrics, strict=True):
         row[0] = metric.transform is Transform.LOG1P
-        row[1] = -np.inf if metric.lower is None else metric.lower
-        row[2] = np.inf if metric.upper is None else metric.upper
+        row[1:3] = metric.bounds
         row[3 : 3 + len(metric.sentinels)] = metric.sentinels
     return limits

@@ -58,9 +58,17 @@ def severity(scores: Floats, trained: Trained) -> Floats:
 def _scorer(scoring: Scoring) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     trained, baselines, every = scoring.trained, scoring.baselines, scoring.name_every_row
     if isinstance(baselines, RawFallback):
-        return lambda block: score_block(block, raw_matrix(block, baselines), trained, None, name_every_row=every)
+
+        def score_raw(block: pa.RecordBatch) -> pa.RecordBatch:
+            return score_block(block, raw_matrix(block, baselines), trained, None, name_every_row=every)
+
+        return score_raw
     normalizer = Normalizer(baselines)
-    return lambda block: score_block(block, normalizer.matrix(block), trained, normalizer, name_every_row=every)
+
+    def score_normal(block: pa.RecordBatch) -> pa.RecordBatch:
+        return score_block(block, normalizer.matrix(block), trained, normalizer, name_every_row=every)
+
+    return score_normal
 
 
 def score_block(
@@ -143,7 +151,9 @@ def _describe(
     levels = _NO_LEVEL
     if expected is not None:
         levels = tuple(f'"{name}"' for name in expected.level_names)
-        level, typical, n = (np.take_along_axis(of, chosen, axis=1) for of in (expected.level, expected.centre, expected.n))
+        level = np.take_along_axis(expected.level, chosen, axis=1)
+        typical = np.take_along_axis(expected.centre, chosen, axis=1)
+        n = np.take_along_axis(expected.n, chosen, axis=1)
     columns = (
         chosen,
         _shown(values, chosen, matrix.columns),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ class FeatureTable:
                     block = block.filter(pa.array(np.isin(block.column("device").to_numpy(), devices)))
                 yield from block.combine_chunks().to_batches()
 
-    def _read(self, name: str) -> npt.NDArray[np.generic]:
+    def _read(self, name: str) -> npt.NDArray[Any]:
         with pq.ParquetFile(self.path) as file:
             return file.read(columns=[name]).column(0).to_numpy()
 

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from threading import Lock
 
@@ -70,22 +71,18 @@ class Walk:
         started, consumed = self._clock(), run.inputs(stage)
         try:
             outcome = self._stages.verbs[stage](run, progress)
-        except AnomalystError as error:
-            failed = StageRecord(
-                stage=stage,
-                status=StageStatus.FAILED,
-                consumed=consumed,
-                error=str(error),
-                started=started,
-                finished=self._clock(),
-            )
-            self._records.save_run(run.with_record(failed))
-            _log.warning("stage failed", run=run.id, stage=stage.value, error=str(error))
+        except Exception as error:  # also a fault of ours: whoever reads the run later has to see that the stage failed
+            self._note_failure(run, _failure(stage, error, consumed, (started, self._clock())))
             raise
         record = _record(stage, outcome, consumed, (started, self._clock()))
         if outcome.fallback and stage is Stage.BASELINES:
             _log.warning("raw features instead of baselines", run=run.id, reason=outcome.fallback)
         return self._records.save_run(run.with_record(record))
+
+    def _note_failure(self, run: Run, failed: StageRecord) -> None:
+        _log.warning("stage failed", run=run.id, stage=failed.stage.value, error=failed.error)
+        with suppress(AnomalystError):  # what stopped the stage is worth more to the caller than what stopped the note
+            self._records.save_run(run.with_record(failed))
 
     def _alone(self, tenant: str, run_id: str) -> "_Turn":
         with self._busy_guard:
@@ -114,6 +111,14 @@ def path_to(stage: Stage) -> tuple[Stage, ...]:
         if earlier in needed:
             needed.update(REQUIRES[earlier])
     return tuple(each for each in Stage if each in needed)
+
+
+def _failure(stage: Stage, error: Exception, consumed: dict[str, str], times: tuple[datetime, datetime]) -> StageRecord:
+    """A failed stage's record. A message that was not written for the caller may hold anything, so only its type is kept."""
+    why = str(error) if isinstance(error, AnomalystError) else f"fault of anomalyst ({type(error).__name__})"
+    return StageRecord(
+        stage=stage, status=StageStatus.FAILED, consumed=consumed, error=why, started=times[0], finished=times[1]
+    )
 
 
 def _record(stage: Stage, outcome: Outcome, consumed: dict[str, str], times: tuple[datetime, datetime]) -> StageRecord:

@@ -68,7 +68,11 @@ class TelemetryStore(Protocol):
         ...
 
     def snapshot(self, fleet: Fleet, *, start: datetime | None = None, end: datetime | None = None) -> Snapshot:
-        """Freeze what is stored now (optionally only event times in [start, end]). Raises `NotFound` for a fleet with no rows."""
+        """Freeze what is stored now (optionally only event times in [start, end]).
+
+        Raises:
+            NotFound: the fleet has no rows.
+        """
         ...
 
     def members(self, snapshot: Snapshot) -> Members:
@@ -101,11 +105,19 @@ class ArtifactStore(Protocol):
     """Content-addressed files: a name holds the digest of the bytes, checked when the artifact is opened."""
 
     def write(self, run: str, stage: str, suffix: str, writer: Callable[[Path], None]) -> str:
-        """Call `writer` with a temporary path, then move the file in place, durable. Returns its name `<stage>-<digest><suffix>`."""
+        """Call `writer` with a temporary path, then move the file in place, durable.
+
+        Returns its name `<stage>-<digest><suffix>`.
+        """
         ...
 
     def open(self, run: str, name: str) -> Path:
-        """Path of a verified artifact. Raises `NotFound` if absent, `ArtifactDamaged` if its bytes are not what its name says."""
+        """Path of a verified artifact.
+
+        Raises:
+            NotFound: it is absent.
+            ArtifactDamaged: its bytes are not what its name says.
+        """
         ...
 
     def digest(self, name: str) -> str:
@@ -129,7 +141,11 @@ class Records(Protocol):
         ...
 
     def save_run(self, run: Run) -> Run:
-        """Compare-and-set on `run.revision`; returns the run with its new revision. Raises `Unavailable` if another changed it."""
+        """Compare-and-set on `run.revision`; returns the run with its new revision.
+
+        Raises:
+            Unavailable: another changed it.
+        """
         ...
 
     def add_baseline_version(self, version: BaselineVersion, statistics: Rows) -> BaselineVersion:

@@ -86,11 +86,8 @@ class Screen:
 
     def _within_bounds(self, values: Values, metric: Metric) -> Values:
         missing = np.isnan(values)
-        outside = np.isinf(values)
-        if metric.lower is not None:
-            outside |= values < metric.lower
-        if metric.upper is not None:
-            outside |= values > metric.upper
+        lower, upper = metric.bounds
+        outside = (values < lower) | (values > upper)
         for sentinel in metric.sentinels:
             outside |= values == sentinel
         if outside.any():
