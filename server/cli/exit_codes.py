@@ -19,7 +19,7 @@ class Ending:
 
 ENDINGS: tuple[Ending, ...] = (
     Ending(DONE, "done", ""),
-    Ending(FOUND_WRONG, "doctor found something wrong, or a prompt was left", "do what doctor says"),
+    Ending(FOUND_WRONG, "doctor found something wrong, bench lost a ratio, or a prompt was left", "do what doctor says"),
     Ending(USAGE, "the command line cannot be read", "see `anomalyst COMMAND --help`"),
     Ending(
         errors.StageNotReady.exit_code,

@@ -50,7 +50,7 @@ def say_run(run: "Run", *, json: bool = False) -> None:
         fields = run.model_dump(mode="json")
         say_json({**fields, "complete": following is None, "next_stage": following.value if following else None})
         return
-    say_table(f"Run {run.id}", ("", ""), list(_about(run)))
+    say_table(f"Run {run.id}", ("what", "value"), list(_about(run)))
     say_table(
         "Stages", ("stage", "state", "rows", "took", "summary"), list(_stages(run)), right=("rows", "took"), spare=("took",)
     )

@@ -50,10 +50,7 @@ class Connector(Protocol):
     Its `open` raises `InvalidInput` naming what was wrong with the location or an option.
     """
 
-    @property
-    def name(self) -> str:
-        """What it is called by in commands and settings."""
-        ...
+    name: str
 
     def open(self, location: str, options: Mapping[str, str]) -> Source:
         """The source at `location`; `options` are the connector's own, unknown ones refused."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import pyarrow as pa
 
@@ -64,7 +63,7 @@ class FilesConnector:
     separated by commas; device_name names the one device that all rows are of.
     """
 
-    name: ClassVar[str] = "files"
+    name = "files"
 
     def __init__(self, roots: Sequence[Path] | None = None) -> None:
         self._roots = None if roots is None else tuple(root.resolve() for root in roots)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from server.connectors.registry import Connectors
 from server.detectors.registry import Detectors
 from server.detectors.stored import Trained, read_trained, write_trained
+from server.domain.anomaly import Incident
 from server.domain.baseline import BaselineVersion, DetectorVersion
 from server.domain.run import Run, Stage, StageRecord
 from server.domain.settings import WalkSettings
@@ -19,6 +20,7 @@ from server.domain.telemetry import IngestReport, Members, Metric, Snapshot
 from server.errors import NotEnoughData, StageNotReady
 from server.pipeline.anomalies import anomaly_rows, flagged_rows
 from server.pipeline.baselines import BaselineSet, RawFallback, compute_baselines
+from server.pipeline.exclusion import open_incidents, rows_inside
 from server.pipeline.features import FeaturePlan, engineer_features, plan_features
 from server.pipeline.incidents import group_incidents
 from server.pipeline.normalize import normalize
@@ -30,6 +32,8 @@ from server.pipeline.train import rows_per_day, sampled_devices, train_detector
 from server.storage.base import ArtifactStore, Progress, Records, TelemetryStore
 
 _BLOCK_ROWS = 100_000
+_MOST_INCIDENTS = 1000
+_EARLIER_RUNS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +110,12 @@ class Stages:
 
     def baselines(self, run: Run, progress: Progress) -> Outcome:
         """A baseline version, or the reason why raw features have to do."""
-        table = self.feature_table(run)
+        table, members = self.feature_table(run), self.members(run)
         progress(0, table.rows)
+        excluded = rows_inside(table, members, self._open_incidents(run))
         try:
             found: BaselineSet | RawFallback = compute_baselines(
-                table, self.members(run), run.settings.baselines, threads=self._tools.threads
+                table, members, run.settings.baselines, excluded=excluded, threads=self._tools.threads
             )
         except NotEnoughData as error:
             found = RawFallback(str(error), table.plan)
@@ -132,8 +137,9 @@ class Stages:
             ),
             baseline_rows(found),
         )
+        kept_out = f"; {excluded.sum():,} rows of open incidents kept out" if excluded.any() else ""
         groups = ", ".join(f"{count:,} {level.value}" for level, count in version.groups.items())
-        return self._outcome(artifact, table.rows, f"version {version.version}: {groups}")
+        return self._outcome(artifact, table.rows, f"version {version.version}: {groups}{kept_out}")
 
     def train(self, run: Run, progress: Progress) -> Outcome:
         """A detector and its threshold."""
@@ -188,7 +194,8 @@ class Stages:
         flagged = flagged_rows(path)
         progress(0, flagged.num_rows)
         snapshot, members = self.snapshot(run), self.members(run)
-        grouped = group_incidents(flagged, presence_of(path, snapshot.interval), members, run=run, snapshot=snapshot)
+        presence, health = presence_of(path, snapshot.interval), self._stores.telemetry.health(run.fleet)
+        grouped = group_incidents(flagged, presence, members, run=run, snapshot=snapshot, health=health)
         version = self._stores.records.detector_version(run.fleet)
         rows = anomaly_rows(flagged, run, members, grouped.incident_of_row, version, self.trained(run).threshold)
         stored = self._stores.records.persist_scored(run, scores.digest, rows, grouped.incidents)
@@ -227,6 +234,15 @@ class Stages:
     def scores(self, run: Run) -> Path:
         """The run's scores artifact, verified."""
         return self._stores.artifacts.open(run.id, _record(run, Stage.SCORE).artifact)
+
+    def _open_incidents(self, run: Run) -> Sequence[Incident]:
+        """Shared incidents that were open at the end of the fleet's walk before this one; none if it is the first."""
+        tenant, records = run.fleet.tenant, self._stores.records
+        for other in records.runs(tenant, fleet=run.fleet.name, limit=_EARLIER_RUNS):
+            if other.created < run.created and other.done(Stage.PERSIST):
+                found, _ = records.incidents(tenant, run_id=other.id, limit=_MOST_INCIDENTS)
+                return open_incidents(found, plan_features(self.snapshot(run), run.settings.features).window)
+        return ()
 
     def _fallback(self, run: Run) -> str:
         return _record(run, Stage.BASELINES).fallback

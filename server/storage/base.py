@@ -15,7 +15,7 @@ from server.domain.anomaly import Anomaly, AnomalyFilter, Incident
 from server.domain.audit import AuditEntry
 from server.domain.baseline import Baseline, BaselineVersion, DetectorVersion, Level
 from server.domain.run import Run
-from server.domain.telemetry import Change, Fleet, IngestReport, Members, Metric, Rejection, Snapshot
+from server.domain.telemetry import Change, Fleet, FleetHealth, IngestReport, Members, Metric, Rejection, Snapshot
 
 Rows = pa.Table | Iterable[pa.RecordBatch]
 """Many rows for `Records`, with the columns of a schema in `server.storage.columns`; small sets are converted there."""
@@ -94,6 +94,10 @@ class TelemetryStore(Protocol):
 
     def changes(self, fleet: Fleet, *, start: datetime, end: datetime) -> Sequence[Change]:
         """Change-log rows in [start, end], oldest first."""
+        ...
+
+    def health(self, fleet: Fleet) -> FleetHealth:
+        """What is stored of the fleet now, and what was kept aside. Raises `NotFound` for a fleet never ingested."""
         ...
 
     def close(self) -> None:

@@ -70,9 +70,9 @@ def killed_and_resumed(home: Path, fleet_file: Path, places: Iterable[tuple[Stag
                 assert app.records.anomalies(TENANT, AnomalyFilter(run=run.id)) == ([], 0)
     with opened(home) as app:
         done = app.walk.advance(TENANT, run.id)
-        folder = app.settings.artifact_folder / run.id
-        named = {record.artifact for record in done.stages.values()} - {""}
-        assert {path.name for path in folder.iterdir()} == named, "nothing half-written is left, nothing is there twice"
+        for record in done.stages.values():
+            assert not record.artifact or app.artifacts.open(run.id, record.artifact)
+        assert not list((app.settings.artifact_folder / run.id).glob("*.partial-*")), "nothing half-written is left"
         return outcome(app, done)
 
 
