@@ -7,7 +7,7 @@ DEVICES ?= 300
 DAYS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check soak bench lock clean
+.PHONY: help setup demo test check soak bench serve chat lock clean
 
 help: ## list what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -37,6 +37,12 @@ check: setup ## lint, types, layering and docs
 
 bench: setup ## measure against the obvious way, PyOD, river and pysad (SIZE=smoke|small|full|large)
 	$(BIN)/anomalyst bench --size $(or $(SIZE),small)
+
+serve: ## serve the tools over MCP (not built yet: refuses)
+	@echo "error: the MCP server is not built yet; use the command line: $(BIN)/anomalyst --help" >&2; exit 64
+
+chat: ## open the chat (not built yet: refuses)
+	@echo "error: the chat is not built yet; use the command line: $(BIN)/anomalyst --help" >&2; exit 64
 
 lock: setup ## pin every package by hash, for every platform
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

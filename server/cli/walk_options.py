@@ -37,7 +37,7 @@ class WalkOptions:
             parser=duration,
             metavar="DURATION",
             rich_help_panel=_FITTING,
-            help="How far back changes are taken (default: two windows).",
+            help="How far back changes are taken (default: one window; 24h is day over day).",
         ),
     ] = None
     min_rows: Annotated[

@@ -38,7 +38,8 @@ class FileSource:
         """File after file in order of name, the mapped columns only."""
         wanted = _used(self.mapping)
         for table in self.tables:
-            here = [name for name in wanted if name in table.columns]
+            known = table.columns  # worked out anew each time it is asked for
+            here = [name for name in wanted if name in known]
             for batch in table.batches(here):
                 yield self._completed(batch, wanted)
 
@@ -46,7 +47,8 @@ class FileSource:
         if batch.schema.names == list(wanted):
             return batch
         absent = pa.nulls(batch.num_rows, pa.string())
-        columns = {name: batch.column(name) if name in batch.schema.names else absent for name in wanted}
+        here = dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns = {name: here.get(name, absent) for name in wanted}
         if self.device_name is not None:
             columns[self.mapping.device] = pa.repeat(pa.scalar(self.device_name), batch.num_rows)
         return pa.RecordBatch.from_pydict(columns)

@@ -13,7 +13,10 @@ from server.pipeline.table import FeatureTable
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SHARED = 3
-"""Devices that an incident has at least: what one device does alone is too often chance to be believed before a person looked."""
+"""Devices that an incident has at least.
+
+What one device does alone is too often chance to be believed before a person looked.
+"""
 
 
 def open_incidents(incidents: Sequence[Incident], window: timedelta) -> Sequence[Incident]:

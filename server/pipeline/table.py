@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,14 @@ class FeatureTable:
                 yield from block.combine_chunks().to_batches()
 
     def _read(self, name: str) -> npt.NDArray[Any]:
-        with pq.ParquetFile(self.path) as file:
-            return file.read(columns=[name]).column(0).to_numpy()
+        if not hasattr(self._readers, "file"):
+            self._readers.file = pq.ParquetFile(self.path)
+        return self._readers.file.read(columns=[name]).column(0).to_numpy()
+
+    @cached_property
+    def _readers(self) -> local:
+        """One reader a thread: it takes the whole footer to open one, and thousands of columns make a long footer."""
+        return local()
 
 
 def write_table(path: Path, batches: Iterator[pa.RecordBatch]) -> int:

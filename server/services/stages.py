@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -16,8 +17,8 @@ from server.domain.anomaly import Incident
 from server.domain.baseline import BaselineVersion, DetectorVersion
 from server.domain.run import Run, Stage, StageRecord
 from server.domain.settings import WalkSettings
-from server.domain.telemetry import IngestReport, Members, Metric, Snapshot
-from server.errors import NotEnoughData, StageNotReady
+from server.domain.telemetry import Fleet, IngestReport, Members, Metric, Snapshot
+from server.errors import InvalidInput, NotEnoughData, NotFound, StageNotReady
 from server.pipeline.anomalies import anomaly_rows, flagged_rows
 from server.pipeline.baselines import BaselineSet, RawFallback, compute_baselines
 from server.pipeline.exclusion import open_incidents, rows_inside
@@ -32,6 +33,7 @@ from server.pipeline.train import rows_per_day, sampled_devices, train_detector
 from server.storage.base import ArtifactStore, Progress, Records, TelemetryStore
 
 _BLOCK_ROWS = 100_000
+_Version = TypeVar("_Version", BaselineVersion, DetectorVersion)
 _MOST_INCIDENTS = 1000
 _EARLIER_RUNS = 50
 
@@ -93,7 +95,12 @@ class Stages:
             now=tools.clock(),
             progress=progress,
         )
-        snapshot = telemetry.snapshot(run.fleet)
+        try:
+            snapshot = telemetry.snapshot(run.fleet)
+        except NotFound as error:  # no row of this source could be kept, nor was there one before
+            raise InvalidInput(
+                f"{source.name}: no row can be kept ({_aside(report)}). Say which columns hold the device and the time."
+            ) from error
         about = {"snapshot": snapshot.model_dump(mode="json"), "report": report.model_dump(mode="json")}
         artifact = self._write(run, Stage.INGEST, ".json", lambda path: _write_json(path, about))
         return Outcome(artifact, snapshot.digest, snapshot.rows, _ingest_summary(report, snapshot))
@@ -156,7 +163,7 @@ class Stages:
             keep=(before.threshold, before.calibration) if before and before.calibration_key == key else None,
         )
         artifact = self._write(run, Stage.TRAIN, ".npz", lambda path: write_trained(path, trained))
-        baseline = None if fallback else self._stores.records.baseline_version(run.fleet)
+        baseline = None if fallback else self._version_of(run, Stage.BASELINES, self._stores.records.baseline_version)
         version = self._stores.records.add_detector_version(
             DetectorVersion(
                 fleet=run.fleet,
@@ -196,7 +203,7 @@ class Stages:
         snapshot, members = self.snapshot(run), self.members(run)
         presence, health = presence_of(path, snapshot.interval), self._stores.telemetry.health(run.fleet)
         grouped = group_incidents(flagged, presence, members, run=run, snapshot=snapshot, health=health)
-        version = self._stores.records.detector_version(run.fleet)
+        version = self._version_of(run, Stage.TRAIN, self._stores.records.detector_version)
         rows = anomaly_rows(flagged, run, members, grouped.incident_of_row, version, self.trained(run).threshold)
         stored = self._stores.records.persist_scored(run, scores.digest, rows, grouped.incidents)
         progress(stored, stored)
@@ -247,6 +254,13 @@ class Stages:
     def _fallback(self, run: Run) -> str:
         return _record(run, Stage.BASELINES).fallback
 
+    def _version_of(self, run: Run, stage: Stage, stored: Callable[[Fleet, int | None], _Version | None]) -> _Version | None:
+        """The fleet's newest version that holds what the run's stage made: other runs of the fleet may have added later ones."""
+        digest, found = _record(run, stage).digest, stored(run.fleet, None)
+        while found is not None and found.digest != digest:
+            found = stored(run.fleet, found.version - 1)
+        return found
+
     def _write(self, run: Run, stage: Stage, suffix: str, writer: Callable[[Path], object]) -> str:
         return self._stores.artifacts.write(run.id, stage.value, suffix, lambda path: (writer(path), None)[1])
 
@@ -296,6 +310,9 @@ def _write_json(path: Path, about: object) -> None:
 
 
 def _ingest_summary(report: IngestReport, snapshot: Snapshot) -> str:
-    aside = ", ".join(f"{count:,} {reason.value}" for reason, count in report.rejected.items()) or "none"
-    kept = f"{report.rows_kept:,} of {report.rows_in:,} rows kept (kept aside: {aside})"
+    kept = f"{report.rows_kept:,} of {report.rows_in:,} rows kept (kept aside: {_aside(report)})"
     return f"{kept}; the fleet now has {snapshot.rows:,} rows of {snapshot.devices:,} devices"
+
+
+def _aside(report: IngestReport) -> str:
+    return ", ".join(f"{count:,} {reason.value}" for reason, count in report.rejected.items()) or "none"

@@ -1,5 +1,6 @@
 """What the reading commands print is what the stores hold."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,13 @@ def test_runs_say_where_they_stand(anomalyst, ok, walked: tuple[Path, str]) -> N
     home, run = walked
     assert ok(anomalyst("runs", "--json", "--home", home))[0]["id"] == run
     assert "complete" in anomalyst("runs", "--fleet", "shop", "--home", home).stdout
+
+
+def test_show_says_what_the_run_is_of(anomalyst, walked: tuple[Path, str]) -> None:
+    """Fleet and source stand beside their names."""
+    said = anomalyst("show", walked[1], "--home", walked[0]).stdout
+    assert re.search(r"^ *fleet +shop *$", said, re.MULTILINE)
+    assert re.search(r"^ *source +files: .*telemetry\.parquet *$", said, re.MULTILINE)
 
 
 def test_nothing_yet_is_said_in_words(anomalyst, tmp_path: Path) -> None:

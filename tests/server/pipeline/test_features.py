@@ -61,12 +61,13 @@ def test_window_and_lag_each_change_the_features(fleet) -> None:
 
 
 def test_windows_follow_the_sampling_rhythm_unless_set(fleet) -> None:
-    """Hourly rows get 12 hours and a day; five-minute rows an hour and two; a set window is kept."""
+    """Hourly rows get 12 hours, five-minute rows an hour, and changes since one window before; what is set is kept."""
     snapshot = Snapshot(
         fleet=Fleet(), sequence=1, digest="", rows=1, devices=1, metrics=fleet.plan.metrics, interval=timedelta(hours=1)
     )
     plan = plan_features(snapshot, FeatureSettings())
-    assert (plan.window, plan.lag) == (timedelta(hours=12), timedelta(hours=24))
+    assert (plan.window, plan.lag) == (timedelta(hours=12), timedelta(hours=12))
     often = snapshot.model_copy(update={"interval": timedelta(minutes=5)})
     assert plan_features(often, FeatureSettings()).window == timedelta(hours=1)
-    assert plan_features(often, FeatureSettings(window=timedelta(hours=3))).lag == timedelta(hours=6)
+    assert plan_features(often, FeatureSettings(window=timedelta(hours=3))).lag == timedelta(hours=3)
+    assert plan_features(often, FeatureSettings(lag=timedelta(days=1))).lag == timedelta(days=1)

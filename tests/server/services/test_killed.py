@@ -76,9 +76,7 @@ def killed_and_resumed(home: Path, fleet_file: Path, places: Iterable[tuple[Stag
         return outcome(app, done)
 
 
-def test_a_run_killed_while_it_persists_resumes_to_the_same_outcome(
-    fleet_file: Path, unbroken: str, tmp_path: Path
-) -> None:
+def test_a_run_killed_while_it_persists_resumes_to_the_same_outcome(fleet_file: Path, unbroken: str, tmp_path: Path) -> None:
     """The last stage, in its middle and when the anomalies are stored but the run does not know: neither lost nor doubled."""
     places = [(Stage.PERSIST, point) for point in POINTS]
     assert killed_and_resumed(tmp_path, fleet_file, places) == unbroken

@@ -292,3 +292,18 @@ def test_a_run_reads_what_was_there_when_it_began(
     later.to_parquet(tmp_path / "later.parquet", index=False)
     app.walk.advance(TENANT, started(app, tmp_path / "later.parquet").id, to=Stage.INGEST)
     assert scores(app.walk.advance(TENANT, run.id, Stage.PERSIST, silent)) == unbroken
+
+
+def test_each_run_s_anomalies_name_the_versions_that_it_was_scored_with(
+    app: App, frame: pd.DataFrame, fleet_file: Path, tmp_path: Path
+) -> None:
+    """Two walks of one fleet, stage by stage in turn: neither is told of the other's baselines or detector."""
+    other = frame.assign(load=frame.heat * 2, heat=frame.load.fillna(70) + 20)
+    other.to_parquet(tmp_path / "other.parquet", index=False)
+    first = app.walk.advance(TENANT, started(app, fleet_file).id, to=Stage.FEATURES)
+    second = app.walk.advance(TENANT, started(app, tmp_path / "other.parquet").id, to=Stage.FEATURES)
+    for stage in (Stage.BASELINES, Stage.TRAIN, Stage.SCORE, Stage.PERSIST):
+        for run in (first, second):
+            app.walk.run_stage(TENANT, run.id, stage)
+    for run, version in ((first, 1), (second, 2)):
+        assert {(each.baseline_version, each.detector_version) for each in shown(app, run)} == {(version, version)}
