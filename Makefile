@@ -22,6 +22,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 demo: setup ## build a fleet, walk it, print what was found and where it is
 	ANOMALYST_HOME=$(DEMO_HOME) ANOMALYST_ARTIFACTS=artifacts $(BIN)/anomalyst demo --devices $(DEVICES) --days $(DAYS)
+	@echo "To ask it more: source $(BIN)/activate; export ANOMALYST_HOME=$(DEMO_HOME) ANOMALYST_ARTIFACTS=artifacts"
 
 test: setup ## run the fast tests
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -46,9 +46,7 @@ class Metric(Frozen):
     harmful: HarmfulDirection = HarmfulDirection.BOTH
     lower: float | None = None
     upper: float | None = None
-    resolution: float | None = Field(
-        default=None, gt=0, description="smallest step the metric can take, where it is known"
-    )
+    resolution: float | None = Field(default=None, gt=0, description="smallest step the metric can take, where it is known")
     transform: Transform = Transform.NONE
     sentinels: tuple[float, ...] = Field(default=(), description="values that stand for 'no reading'")
 

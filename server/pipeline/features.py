@@ -42,7 +42,8 @@ class FeaturePlan:
     metrics: tuple[Metric, ...]
     window: timedelta
     lag: timedelta
-    min_count: int = 3
+    min_count: int = 6
+    """Values that a window's statistics rest on at least: half a full window, as a device's first hours say little."""
 
     @property
     def features(self) -> tuple[Feature, ...]:

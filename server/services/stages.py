@@ -86,7 +86,7 @@ class Stages:
     def ingest(self, run: Run, progress: Progress) -> Outcome:
         """Store the run's source and freeze the snapshot that the rest of the walk reads."""
         tools, telemetry = self._tools, self._stores.telemetry
-        source = tools.connectors.get(run.source.connector).open(run.source.location, run.source.options)
+        source = tools.connectors.open(run.source.connector, run.source.location, run.source.options)
         report = telemetry.ingest(
             run.fleet,
             source,
@@ -255,7 +255,7 @@ class Stages:
         return _record(run, Stage.BASELINES).fallback
 
     def _version_of(self, run: Run, stage: Stage, stored: Callable[[Fleet, int | None], _Version | None]) -> _Version | None:
-        """The fleet's newest version that holds what the run's stage made: other runs of the fleet may have added later ones."""
+        """The fleet's newest version that holds what the run's stage made: other runs may have added later ones."""
         digest, found = _record(run, stage).digest, stored(run.fleet, None)
         while found is not None and found.digest != digest:
             found = stored(run.fleet, found.version - 1)

@@ -197,7 +197,7 @@ def test_run_walks_to_the_end_and_loses_no_row(anomalyst, ok, tmp_path: Path, ca
         assert all(abs(part["z"]) <= 1e6 for part in each["contributions"])
 
 
-@pytest.mark.parametrize("case", WALKED)
+@pytest.mark.parametrize("case", [case for case, wanted in WALKED.items() if wanted.rejected or wanted.dropped])
 def test_score_gives_a_row_for_every_row(anomalyst, tmp_path: Path, case: str) -> None:
     """No row is missing from the scores, none has a severity that is no number, and rejected ones are no anomalies."""
     wanted = WALKED[case]

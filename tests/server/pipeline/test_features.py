@@ -20,7 +20,7 @@ def test_features_of_a_block_equal_pandas_by_device(fleet) -> None:
     frame.index = pd.to_datetime(frame["time"], unit="us")
     made = featurise(block, fleet.plan).to_pandas()
     for metric in ("level", "bytes"):
-        rolling = frame.groupby("device")[metric].rolling("12h", closed="right", min_periods=3)
+        rolling = frame.groupby("device")[metric].rolling("12h", closed="right", min_periods=fleet.plan.min_count)
         missing = np.isnan(frame[metric].to_numpy())
         mean = np.where(missing, np.nan, rolling.mean().to_numpy())
         std = np.where(missing, np.nan, rolling.std().to_numpy())

@@ -6,13 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from server.domain.settings import BaselineSettings, DetectorSettings, WalkSettings
-
-QUICK = WalkSettings(detector=DetectorSettings(n_estimators=20, contamination=0.02))
-"""A walk with a small forest."""
-NO_BASELINES = QUICK.model_copy(update={"baselines": BaselineSettings(min_rows=100_000)})
-"""A walk of more rows a level than any of these fleets has."""
-
 
 @pytest.fixture(scope="session")
 def frame() -> pd.DataFrame:

@@ -148,7 +148,7 @@ def refusing(app: App, method: str, error: Exception) -> None:
 
 
 def test_persistence_that_fails_keeps_the_scores_and_can_be_retried(app: App, fleet_file: Path, unbroken: str) -> None:
-    """The run says so, nothing is shown that is not persisted, and the next call stores what was scored, scoring nothing anew."""
+    """The run says so, nothing is shown that is not persisted, and the next call stores what was scored before."""
     refusing(app, "persist_scored", Unavailable("the SQL store does not answer. Try again later."))
     run = started(app, fleet_file)
     with pytest.raises(Unavailable, match="does not answer"):
@@ -227,8 +227,8 @@ def test_without_a_usable_feature_the_run_stops_at_training(app: App, frame: pd.
 
 @pytest.mark.parametrize(
     ("stage", "reader"),
-    [(Stage.FEATURES, Stage.BASELINES), (Stage.BASELINES, Stage.TRAIN), (Stage.TRAIN, Stage.SCORE), (Stage.SCORE, Stage.PERSIST)],
-)  # fmt: skip
+    list(zip(list(Stage)[1:], list(Stage)[2:], strict=False)),
+)
 def test_a_damaged_artifact_is_refused_and_its_stage_heals_it(
     app: App, fleet_file: Path, unbroken: str, stage: Stage, reader: Stage
 ) -> None:
