@@ -68,7 +68,7 @@ def walk(given: Mapping[str, Any]) -> Figures:
 def _features(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     """Mean and deviation over 12 hours, and the change of the mean since a day before, of each device."""
     indexed = frame.set_index("timestamp")
-    rolling = indexed.groupby("device_id", sort=False)[metrics].rolling("12h", min_periods=3)
+    rolling = indexed.groupby("device_id", sort=False)[metrics].rolling("12h", min_periods=6)
     mean = rolling.mean().reset_index(drop=True).where(frame[metrics].notna())
     std = rolling.std().reset_index(drop=True).where(frame[metrics].notna())
     earlier = pd.concat([frame[["device_id", "timestamp"]], mean], axis=1).sort_values("timestamp")
