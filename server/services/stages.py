@@ -101,6 +101,8 @@ class Stages:
             raise InvalidInput(
                 f"{source.name}: no row can be kept ({_aside(report)}). Say which columns hold the device and the time."
             ) from error
+        members = telemetry.members(snapshot)
+        self._stores.records.register(run, dict(zip(members.devices, members.rows, strict=True)), snapshot.metrics)
         about = {"snapshot": snapshot.model_dump(mode="json"), "report": report.model_dump(mode="json")}
         artifact = self._write(run, Stage.INGEST, ".json", lambda path: _write_json(path, about))
         return Outcome(artifact, snapshot.digest, snapshot.rows, _ingest_summary(report, snapshot))

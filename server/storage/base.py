@@ -1,6 +1,6 @@
 """What the services need of storage. Engines are named in `server.app` only."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -180,6 +180,18 @@ class Records(Protocol):
         ...
 
     def detector_version(self, fleet: Fleet, version: int | None = None) -> DetectorVersion | None: ...
+
+    def register(self, run: Run, devices: Mapping[str, int], metrics: Sequence[Metric]) -> None:
+        """Put these in place of what the fleet's registers of devices (name to rows) and metrics held."""
+        ...
+
+    def devices(self, fleet: Fleet) -> Mapping[str, int]:
+        """Rows of each device that the fleet's newest run saw, by name; empty for a fleet never walked."""
+        ...
+
+    def metrics(self, fleet: Fleet) -> Sequence[Metric]:
+        """The metrics that the fleet's newest run saw."""
+        ...
 
     def persist_scored(self, run: Run, scores_digest: str, anomalies: Rows, incidents: Sequence[Incident]) -> int:
         """Store one scored set whole or not at all. Returns the number of anomalies that it holds.

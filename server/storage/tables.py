@@ -28,6 +28,29 @@ class RunRow(SQLModel, table=True):
     body: str = Field(sa_type=Text)
 
 
+class DeviceRow(SQLModel, table=True):
+    """A device of a fleet, as the newest run saw it."""
+
+    __tablename__ = "device"
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    fleet: str = Field(primary_key=True, sa_type=NAME)
+    name: str = Field(primary_key=True, sa_type=NAME)
+    rows: int = Field(sa_type=BigInteger)
+    run: str = Field(sa_type=NAME)
+
+
+class MetricRow(SQLModel, table=True):
+    """A metric of a fleet and what was known of it in the newest run; `body` is the whole of it."""
+
+    __tablename__ = "metric"
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    fleet: str = Field(primary_key=True, sa_type=NAME)
+    name: str = Field(primary_key=True, sa_type=NAME)
+    body: str = Field(sa_type=Text)
+
+
 class BaselineVersionRow(SQLModel, table=True):
     """A fleet's baseline version; the one without `expired` is in force, and there is at most one."""
 

@@ -1,15 +1,15 @@
 """`SqlRecords`: every method is one transaction around a function of its subject's file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from server.domain.anomaly import Anomaly, AnomalyFilter, Incident
 from server.domain.audit import AuditEntry
 from server.domain.baseline import Baseline, BaselineVersion, DetectorVersion, Level
 from server.domain.run import Run
-from server.domain.telemetry import Fleet
+from server.domain.telemetry import Fleet, Metric
 from server.errors import AnomalystError
-from server.storage.sql import anomalies, audit, baselines, detectors, incidents, runs, scored
+from server.storage.sql import anomalies, audit, baselines, detectors, incidents, registers, runs, scored
 from server.storage.sql.database import Database
 from server.storage.sql.schema import bring_up_to_date
 
@@ -87,6 +87,21 @@ class SqlRecords:
         """That version, or the newest."""
         with self._database.reading() as connection:
             return detectors.one(connection, fleet, version)
+
+    def register(self, run: Run, devices: Mapping[str, int], metrics: Sequence[Metric]) -> None:
+        """Put these in place of what the fleet's registers held."""
+        with self._database.writing(f"fleet {run.fleet.tenant}/{run.fleet.name}") as connection:
+            registers.write(connection, run, devices, metrics)
+
+    def devices(self, fleet: Fleet) -> Mapping[str, int]:
+        """Rows of each device that the fleet's newest run saw, by name."""
+        with self._database.reading() as connection:
+            return registers.devices(connection, fleet)
+
+    def metrics(self, fleet: Fleet) -> Sequence[Metric]:
+        """The metrics that the fleet's newest run saw."""
+        with self._database.reading() as connection:
+            return registers.metrics(connection, fleet)
 
     def persist_scored(
         self, run: Run, scores_digest: str, anomalies: "pa.Table | Iterable[pa.RecordBatch]", incidents: Sequence[Incident]

@@ -12,7 +12,7 @@ from server.domain.anomaly import Anomaly, AnomalyFilter, Contribution, Incident
 from server.domain.baseline import Baseline, BaselineVersion, DetectorVersion, Level
 from server.domain.run import Run, SourceSpec, Stage, StageRecord, StageStatus
 from server.domain.settings import WalkSettings
-from server.domain.telemetry import Fleet
+from server.domain.telemetry import Fleet, Metric
 from server.errors import InvalidInput, NotFound, Unavailable
 from server.storage.base import Records
 from server.storage.columns import anomaly_rows, baseline_rows
@@ -234,6 +234,18 @@ def test_of_many_adders_of_one_digest_one_version_comes(records: Records) -> Non
         thread.join()
     assert numbers == [1] * 8
     assert len(records.baselines(FLEET, 1)) == 6
+
+
+def test_the_registers_hold_what_the_newest_run_saw(records: Records) -> None:
+    """Devices and metrics of that fleet alone, not of another tenant's of the same name; a run replaces both whole."""
+    run = a_run("run-1")
+    records.register(run, {"d-1": 5, "d-2": 7}, [Metric(name="drain", unit="%"), Metric(name="age")])
+    assert records.devices(run.fleet) == {"d-1": 5, "d-2": 7}
+    assert [metric.name for metric in records.metrics(run.fleet)] == ["age", "drain"]
+    assert records.metrics(run.fleet)[1].unit == "%"
+    records.register(run, {"d-3": 1}, [])
+    assert (records.devices(run.fleet), records.metrics(run.fleet)) == ({"d-3": 1}, [])
+    assert records.devices(Fleet(tenant="stranger", name=run.fleet.name)) == {}
 
 
 def test_detector_versions_count_up_and_repeat_nothing(records: Records) -> None:
