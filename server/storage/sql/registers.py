@@ -26,7 +26,7 @@ def devices(connection: Connection, fleet: Fleet) -> dict[str, int]:
     """Rows of each device, by name, sorted."""
     row = DeviceRow
     wanted = select(col(row.name), col(row.rows)).where(col(row.tenant) == fleet.tenant, col(row.fleet) == fleet.name)
-    return dict(connection.execute(wanted.order_by(col(row.name))).tuples().all())
+    return {found.name: found.rows for found in connection.execute(wanted.order_by(col(row.name)))}
 
 
 def metrics(connection: Connection, fleet: Fleet) -> Sequence[Metric]:
