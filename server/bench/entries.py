@@ -36,7 +36,7 @@ class Owed(NamedTuple):
         return (self.smoke if size == "smoke" else None), None
 
 
-STAGES, PROCESS = Owed(8.0, 0.8), Owed(5.0, 0.7)
+STAGES, PROCESS = Owed(8.0, 1.2), Owed(5.0, 0.8)
 FEATURES, BASELINES = Owed(4.0, 0.5), Owed(4.0, 0.8)
 FOREST, ONE_ROW = Owed(3.5, 1.8), Owed(500.0, 100.0, 20.0)
 SQLITE, POSTGRES = Owed(25.0, 3.0), Owed(20.0, 3.0)
