@@ -6,6 +6,11 @@
     ├── InvalidInput             fix the arguments or the file
     │   └── PathNotAllowed       move the file below an allowed root
     ├── NotEnoughData            widen the window or the group
+    ├── AdjustmentOutOfBounds    suggest a smaller shift
+    ├── NotAllowed               use credentials that may
+    │   ├── ApprovalMissing      a person has to decide
+    │   ├── ApprovalStale        look at it again: what was approved is not what is there now
+    │   └── GateClosed           it would hide what a person marked true, or the like
     ├── ArtifactDamaged          rerun the stage that wrote it
     └── Unavailable              try again later
         └── StoreBusy            another process holds the files
@@ -65,6 +70,30 @@ class NotEnoughData(AnomalystError):
     def __init__(self, level: str, rows: int, min_rows: int, advice: str = "") -> None:
         self.level, self.rows, self.min_rows = level, rows, min_rows
         super().__init__(f"{level}: {rows:,} usable rows, at least {min_rows:,} are needed. {advice}".rstrip())
+
+
+class AdjustmentOutOfBounds(AnomalystError):
+    """A shift is larger than a single approval, or all approvals together, may make."""
+
+    exit_code = 65
+
+
+class NotAllowed(AnomalystError):
+    """The caller may not do this."""
+
+    exit_code = 77
+
+
+class ApprovalMissing(NotAllowed):
+    """No person has approved the suggestion; the message says where one can."""
+
+
+class ApprovalStale(NotAllowed):
+    """The approval is of another content or another baseline version, has expired, or was used."""
+
+
+class GateClosed(NotAllowed):
+    """The preview found harm that nobody has accepted; the message says which, and who could."""
 
 
 class ArtifactDamaged(AnomalystError):

@@ -39,6 +39,28 @@ class Baseline(Frozen):
     n: int
 
 
+class Adjustment(Frozen):
+    """An approved or suggested move of what is typical for one feature of one group, from a moment on.
+
+    `amount` is what is added to the centre of every row of the group at or after `since`, in the feature's own unit. It is
+    kept across new estimates, and shrinks as the group's own median moves towards `base_median + amount`.
+    """
+
+    level: Level
+    group: str
+    feature: str
+    amount: float = Field(description="the effective shift: learning rate times the full adjustment, within bounds")
+    full: float = Field(description="the robust estimate of the whole displacement")
+    base_median: float = Field(description="the group's own median when this was suggested")
+    scale: float = Field(gt=0, description="the group's robust scale then")
+    since: datetime | None = Field(default=None, description="the onset of the new normal; None: all rows")
+
+    @property
+    def in_scales(self) -> float:
+        """The effective shift in robust scales of the group."""
+        return self.amount / self.scale
+
+
 class BaselineVersion(Frozen):
     """One immutable set of baselines of a fleet; the newest one whose `expired` is unset is in force."""
 
@@ -51,6 +73,7 @@ class BaselineVersion(Frozen):
     expired: datetime | None = None
     reason: str = ""
     groups: dict[Level, int] = Field(default={}, description="how many groups each level has")
+    adjustments: tuple[Adjustment, ...] = Field(default=(), description="the whole overlay of approved adjustments")
 
 
 class DetectorVersion(Frozen):
