@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from server.detectors.registry import Detectors
     from server.services.row_scores import RowScores
     from server.services.walk import Walk
-    from server.storage.base import ArtifactStore, Records, TelemetryStore
+    from server.storage.base import ArtifactStore, CorrectionRecords, TelemetryStore
+    from server.storage.sql.records import SqlRecords
 
 
 def utc_now() -> datetime:
@@ -39,7 +40,7 @@ class App:
         self._open.close()
 
     @cached_property
-    def records(self) -> "Records":
+    def records(self) -> "SqlRecords":
         """Facts in SQL."""
         from server.storage.sql.records import SqlRecords  # noqa: PLC0415 - half a second that other commands need not pay
 
@@ -47,6 +48,11 @@ class App:
         records = SqlRecords(self.settings.store_url)
         self._open.callback(records.close)
         return records
+
+    @cached_property
+    def corrections_store(self) -> "CorrectionRecords":
+        """Verdicts, suggestions and decisions, in the same SQL store."""
+        return self.records.corrections
 
     @cached_property
     def telemetry(self) -> "TelemetryStore":
@@ -98,7 +104,11 @@ class App:
             threads=self.settings.threads,
             clock=self._clock,
         )
-        return Walk(self.records, Stages(Stores(self.telemetry, self.records, self.artifacts), tools), self._clock)
+        return Walk(
+            self.records,
+            Stages(Stores(self.telemetry, self.records, self.corrections_store, self.artifacts), tools),
+            self._clock,
+        )
 
     @cached_property
     def row_scores(self) -> "RowScores":

@@ -42,8 +42,9 @@ class Baselines:
         hashed = blake2b(digest_size=16)
         for level in self.baseline_set.levels:
             hashed.update(json.dumps([level.level, level.groups, level.min_rows or self.baseline_set.min_rows]).encode())
-            for values in (level.median, level.scale, level.count, level.shift):
+            for values in (level.median, level.scale, level.count):
                 hashed.update(values.tobytes())
+        hashed.update(json.dumps([each.model_dump(mode="json") for each in self.baseline_set.adjustments]).encode())
         if self.baseline_set.profile is not None:
             hashed.update(self.baseline_set.profile.deviation.tobytes())
         return hashed.hexdigest()

@@ -53,7 +53,7 @@ def save_anomaly_results(
         grouped = group_incidents(
             flagged, presence_in([window.keys], note.interval), window.members, run=run, snapshot=window.snapshot
         )
-        anomalies = anomaly_rows(flagged, run, window.members, grouped.incident_of_row, None, note.scored_by.threshold)
+        anomalies = anomaly_rows(flagged, run, window.members, grouped.incident_of_row, (None, 0), note.scored_by.threshold)
         app.records.add_run(run)
         stored = app.records.persist_scored(run, window.snapshot.digest, anomalies, grouped.incidents)
         summary = f"{stored:,} anomalies in {len(grouped.incidents):,} incidents, scored in Python"

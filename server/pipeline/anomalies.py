@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from server.domain.baseline import DetectorVersion
 from server.domain.run import Run, Stage
 from server.domain.telemetry import Fleet, Members
 
@@ -24,9 +23,17 @@ def flagged_rows(scores: Path) -> pa.Table:
 
 
 def anomaly_rows(
-    flagged: pa.Table, run: Run, members: Members, incident_of_row: pa.Array, version: DetectorVersion | None, threshold: float
+    flagged: pa.Table,
+    run: Run,
+    members: Members,
+    incident_of_row: pa.Array,
+    versions: tuple[int | None, int],
+    threshold: float,
 ) -> pa.Table:
-    """The table that `Records.persist_scored` takes; `incident_of_row` names each flagged row's incident, empty for none."""
+    """The table that `Records.persist_scored` takes; `incident_of_row` names each flagged row's incident, empty for none.
+
+    `versions` are those of the baselines (None: raw features) and of the detector.
+    """
     rows = flagged.num_rows
     devices = pa.array(members.devices, pa.string()).take(flagged.column("device").combine_chunks())
     cohorts = pa.array([*(json.dumps(cohort) for cohort in members.cohorts), "[]"], pa.string())
@@ -48,8 +55,8 @@ def anomaly_rows(
             "confidence": flagged.column("confidence"),
             "top_metric": flagged.column("top_metric"),
             "contributions": flagged.column("contributions"),
-            "baseline_version": pa.array([version.baseline_version if version else None] * rows, pa.int64()),
-            "detector_version": np.full(rows, version.version if version else 0, np.int64),
+            "baseline_version": pa.array([versions[0]] * rows, pa.int64()),
+            "detector_version": np.full(rows, versions[1], np.int64),
             "fallback": pa.array([fallback] * rows, pa.string()),
             "incident": incident_of_row,
         }

@@ -5,13 +5,13 @@ standard deviation): a metric that rests at one value most of the time has a MAD
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from server.domain.baseline import Level
+from server.domain.baseline import Adjustment, Level
 from server.domain.settings import BaselineSettings
 from server.domain.telemetry import Members
 from server.errors import NotEnoughData
@@ -33,7 +33,7 @@ _FLOOR_SHARE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class LevelStatistics:
-    """One level: per group and feature the median, robust scale and n, and what approved adjustments add.
+    """One level: per group and feature the median, robust scale and n.
 
     Each array is of shape (groups, features).
     """
@@ -43,7 +43,6 @@ class LevelStatistics:
     median: Floats
     scale: Floats
     count: Floats
-    shift: Floats
     min_rows: int | None = None
     """Rows at which this level starts to count, where that differs from the set's."""
 
@@ -66,13 +65,22 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class BaselineSet:
-    """What is normal for a fleet, as of one snapshot: the levels from widest to narrowest and the daily or weekly profile."""
+    """What is normal for a fleet, as of one snapshot: the levels from widest to narrowest and the daily or weekly profile.
+
+    `adjustments` is what people approved, laid over the estimate; `estimate` is the set without it.
+    """
 
     plan: FeaturePlan
     min_rows: int
     levels: tuple[LevelStatistics, ...]
     grouping: Grouping
     profile: Profile | None
+    adjustments: tuple[Adjustment, ...] = ()
+
+    @property
+    def estimate(self) -> "BaselineSet":
+        """What telemetry alone says."""
+        return replace(self, adjustments=())
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -201,7 +209,7 @@ def _level(level: Level, groups: tuple[str, ...], statistics: Floats, floors: Fl
     # a feature that never moved anywhere has no scale of its own: a hundredth of its value, or one unit around zero
     still = np.where(np.nan_to_num(median) != 0, _FLOOR_SHARE * np.abs(np.nan_to_num(median)), 1.0)
     scale = np.where(scale > 0, scale, still)
-    return LevelStatistics(level, groups, median, scale, np.nan_to_num(count), np.zeros_like(scale))
+    return LevelStatistics(level, groups, median, scale, np.nan_to_num(count))
 
 
 def _rounding_floor(feature: Feature) -> float:

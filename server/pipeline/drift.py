@@ -19,6 +19,7 @@ from server.domain.anomaly import FeatureDrift, ScoreDrift
 from server.domain.baseline import Level
 from server.domain.telemetry import Members
 from server.pipeline.baselines import BaselineSet, LevelStatistics
+from server.pipeline.overlay import group_shifts, moves_of
 from server.pipeline.parallel import in_order
 from server.pipeline.profile import cells
 from server.pipeline.table import FeatureTable
@@ -121,12 +122,13 @@ def _one_feature(index: int, current: _Some, reference: _Some | None, baselines:
     profile = baselines.profile.deviation[:, index] if baselines.profile else None
     values = current.values(name, profile)
     before = np.empty(0) if reference is None else reference.values(name, profile)
-    inherited = np.zeros(1)
+    inherited, moves = np.zeros(1), [move for move in moves_of(baselines) if move.feature == index]
     found: list[FeatureDrift] = []
     for level in (level for level in baselines.levels if level.level in (Level.GLOBAL, Level.COHORT)):
         groups = len(level.groups)
         # an adjustment of the fleet moves its cohorts too, as in normalising
-        inherited = inherited[:1] + level.shift[:, index]
+        own = [move for move in moves if move.level is level.level]
+        inherited = inherited[:1] + group_shifts(own, groups, len(baselines.features))[:, index]
         now = _by_group(values, _codes(level, current), groups)
         then = _by_group(before, _codes(level, reference) if reference else np.empty(0, np.int32), groups)
         for group in range(groups):

@@ -1,4 +1,4 @@
-"""Rows that must not teach what is normal: those of shared incidents that were still open when the fleet was last walked."""
+"""Rows that must not teach what is normal: those of shared incidents still open at the last walk, and those marked true."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.domain.anomaly import Incident, IncidentKind
+from server.domain.feedback import Feedback
 from server.domain.telemetry import Members
 from server.pipeline.table import FeatureTable
 
@@ -29,11 +30,25 @@ def open_incidents(incidents: Sequence[Incident], window: timedelta) -> Sequence
 def rows_inside(table: FeatureTable, members: Members, incidents: Sequence[Incident]) -> npt.NDArray[np.bool_]:
     """Which rows belong to one of the incidents' devices between its start and end; shape (rows,)."""
     inside = np.zeros(table.rows, bool)
-    code = {device: number for number, device in enumerate(members.devices)}
-    first = {int(device): at for at, device in enumerate(table.key("device")[table.device_bounds[:-1]])}
+    rows_of = _rows_by_device(table, members)
     for incident in incidents:
         start, end = ((moment - _EPOCH) // _MICROSECOND for moment in (incident.start, incident.end))
-        for at in (first[code[device]] for device in incident.devices if code.get(device) in first):
-            rows = slice(int(table.device_bounds[at]), int(table.device_bounds[at + 1]))
+        for rows in (rows_of[device] for device in incident.devices if device in rows_of):
             inside[rows] |= (table.time[rows] >= start) & (table.time[rows] <= end)
     return inside
+
+
+def marked_rows(table: FeatureTable, members: Members, marked: Sequence[Feedback]) -> npt.NDArray[np.bool_]:
+    """Which rows people gave those verdicts on; shape (rows,)."""
+    found = np.zeros(table.rows, bool)
+    rows_of = _rows_by_device(table, members) if marked else {}
+    for feedback in marked:
+        rows = rows_of.get(feedback.device, slice(0, 0))
+        found[rows] |= table.time[rows] == (feedback.time - _EPOCH) // _MICROSECOND
+    return found
+
+
+def _rows_by_device(table: FeatureTable, members: Members) -> dict[str, slice]:
+    bounds = table.device_bounds
+    codes = table.key("device")[bounds[:-1]]
+    return {members.devices[code]: slice(int(bounds[at]), int(bounds[at + 1])) for at, code in enumerate(codes)}

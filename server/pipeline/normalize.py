@@ -16,10 +16,12 @@ from server.domain.baseline import Level, Statistic
 from server.kernels.zscore import fill_z
 from server.pipeline.baselines import BaselineSet, LevelStatistics, RawFallback
 from server.pipeline.features import FeaturePlan, device_bounds
+from server.pipeline.overlay import beginnings, moves_of, shift_of
 from server.pipeline.parallel import in_order
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.int64]
 
 _ROWS_PER_WINDOW = 12
 """Windows overlap, so that many rows carry about as much as one independent one."""
@@ -53,10 +55,15 @@ class Normalizer:
     def __init__(self, baselines: BaselineSet) -> None:
         self._baselines = baselines
         parents = (None, *baselines.levels)
+        self._moves = moves_of(baselines)
+        self._beginnings = beginnings(self._moves)
         self._shrinkage = [_shrinkage(level, parent) for level, parent in zip(baselines.levels, parents, strict=False)]
 
-    def expect(self, codes: dict[Level, Codes], *, narrowest: Level = Level.DEVICE) -> Expectation:
-        """What is typical for rows with those group codes (-1 for none), down to the narrowest level allowed."""
+    def expect(self, codes: dict[Level, Codes], time: Rows | None = None, *, narrowest: Level = Level.DEVICE) -> Expectation:
+        """What is typical for rows with those group codes (-1 for none), down to the narrowest level allowed.
+
+        Adjustments that begin after a row's `time` do not move it; without `time`, all have begun.
+        """
         allowed = list(Level)[: list(Level).index(narrowest) + 1]
         groups = len(codes[Level.GLOBAL])
         features = len(self._baselines.features)
@@ -66,13 +73,12 @@ class Normalizer:
             np.zeros((groups, features), np.int8),
             np.zeros((groups, features)),
         )
-        shift = np.zeros((groups, features))
         for index, (level, shrinkage) in enumerate(zip(self._baselines.levels, self._shrinkage, strict=True)):
             code = codes[level.level]
-            # an approved adjustment moves every row of its group, whichever level the row's own statistics rest on
-            shift += np.where((code >= 0)[:, None], level.shift[code], 0.0)
             if level.level in allowed:
                 found = _narrow(found, index, level, shrinkage, code, level.min_rows or self._baselines.min_rows)
+        # an approved adjustment moves every row of its group, whichever level the row's own statistics rest on
+        shift = shift_of(self._moves, codes, time, features)
         return Expectation(found.centre + shift, found.scale, found.level, found.n)
 
     def codes(self, block: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> dict[Level, Codes]:
@@ -89,9 +95,9 @@ class Normalizer:
 
     def matrix(self, block: pa.RecordBatch) -> DesignMatrix:
         """The block's design matrix: every feature against its own level, then every mean against its cohort."""
-        starts, segment = _segments(block)
-        codes = self.codes(block, starts)
-        own, cohort = self.expect(codes), self.expect(codes, narrowest=Level.COHORT)
+        starts, segment = _segments(block, self._beginnings)
+        codes, time = self.codes(block, starts), block.column("time").to_numpy()[starts]
+        own, cohort = self.expect(codes, time), self.expect(codes, time, narrowest=Level.COHORT)
         columns = design_columns(self._baselines.plan)
         means = len(self._baselines.plan.metrics)
         features = np.stack([block.column(feature.name).to_numpy() for feature in self._baselines.features])
@@ -103,14 +109,14 @@ class Normalizer:
 
     def expectation(self, block: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> Expectation:
         """What was typical for those rows of a block at their hour; shape (rows, columns of the design matrix)."""
-        found = self.design_expectation(self.codes(block, rows))
+        found = self.design_expectation(self.codes(block, rows), block.column("time").to_numpy()[rows])
         deviation, cell = self._profile(block)
         expected, means = deviation[cell[rows]], len(self._baselines.plan.metrics)
         return replace(found, centre=found.centre + np.concatenate([expected, expected[:, :means]], axis=1))
 
-    def design_expectation(self, codes: dict[Level, Codes]) -> Expectation:
+    def design_expectation(self, codes: dict[Level, Codes], time: Rows | None = None) -> Expectation:
         """What is typical for rows with those group codes, whatever the hour; shape (rows, columns of the design matrix)."""
-        own, cohort = self.expect(codes), self.expect(codes, narrowest=Level.COHORT)
+        own, cohort = self.expect(codes, time), self.expect(codes, time, narrowest=Level.COHORT)
         means = len(self._baselines.plan.metrics)
 
         def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -161,13 +167,16 @@ def raw_matrix(block: pa.RecordBatch, fallback: RawFallback) -> DesignMatrix:
     return design_matrix(block, columns, z, fallback.reason)
 
 
-def _segments(block: pa.RecordBatch) -> tuple[npt.NDArray[np.int64], Codes]:
-    """First row of each run of rows with the same device, cohort, store and customer, and each row's run."""
+def _segments(block: pa.RecordBatch, beginnings: Rows) -> tuple[Rows, Codes]:
+    """First row of each run of rows with the same device, cohort, store, customer and adjustments, and each row's run."""
     keys = [block.column(key).to_numpy() for key in ("device", "cohort", "store", "customer")]
     begins = np.zeros(block.num_rows, bool)
     begins[:1] = True
     for key in keys:
         begins[1:] |= key[1:] != key[:-1]
+    if len(beginnings):
+        begun = np.searchsorted(beginnings, block.column("time").to_numpy(), side="right")
+        begins[1:] |= begun[1:] != begun[:-1]
     return np.flatnonzero(begins), (np.cumsum(begins) - 1).astype(np.int32)
 
 

@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from server.domain.baseline import Level
+from server.domain.baseline import Adjustment, Level
 from server.domain.telemetry import Metric
 from server.pipeline.baselines import BaselineSet, Grouping, LevelStatistics, RawFallback
 from server.pipeline.features import FeaturePlan
+from server.pipeline.overlay import group_shifts, moves_of
 from server.pipeline.profile import Profile
 
-_ARRAYS = ("median", "scale", "count", "shift")
+_ARRAYS = ("median", "scale", "count")
 _PROFILE = "profile"
 
 
@@ -35,6 +36,7 @@ def write_baselines(path: Path, baselines: BaselineSet | RawFallback) -> None:
         "site_key": grouping.site_key,
         "site_of": grouping.site_of.tolist(),
         "hours": baselines.profile.hours if baselines.profile else 0,
+        "adjustments": [each.model_dump(mode="json") for each in baselines.adjustments],
     }
     tables = [
         _to_arrow(level.level.value, level.groups, {name: getattr(level, name) for name in _ARRAYS})
@@ -69,23 +71,25 @@ def read_baselines(path: Path) -> BaselineSet | RawFallback:
     )
     site_of = np.array(about["site_of"], np.int32)
     grouping = Grouping(tuple(about["cohorts"]), site_of, tuple(about["sites"]), about["site_key"])
-    return BaselineSet(plan, about["min_rows"], levels, grouping, profile)
+    adjustments = tuple(map(Adjustment.model_validate, about["adjustments"]))
+    return BaselineSet(plan, about["min_rows"], levels, grouping, profile, adjustments)
 
 
 def baseline_rows(baselines: BaselineSet) -> pa.Table:
     """Every group's statistics, a row a feature: feature, level, group, median (adjusted), scale and n, for the SQL store."""
     names = pa.array([feature.name for feature in baselines.features])
-    width = len(names)
+    width, moves = len(names), moves_of(baselines)
     tables = []
     for level in baselines.levels:
         groups = len(level.groups)
-        kept = level.count.ravel() > 0
+        kept, own = level.count.ravel() > 0, [move for move in moves if move.level is level.level]
+        shift = group_shifts(own, groups, width)
         table = pa.table(
             {
                 "feature": names.take(pa.array(np.tile(np.arange(width), groups))),
                 "level": pa.array([level.level.value]).take(pa.array(np.zeros(groups * width, np.int64))),
                 "group": pa.array(level.groups, pa.string()).take(pa.array(np.repeat(np.arange(groups), width))),
-                "median": (level.median + level.shift).ravel(),
+                "median": (level.median + shift).ravel(),
                 "scale": level.scale.ravel(),
                 "n": level.count.ravel().astype(np.int64),
             }

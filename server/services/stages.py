@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -15,35 +15,39 @@ from server.detectors.registry import Detectors
 from server.detectors.stored import Trained, read_trained, write_trained
 from server.domain.anomaly import Incident
 from server.domain.baseline import BaselineVersion, DetectorVersion
+from server.domain.feedback import Feedback, FeedbackFilter, Verdict
 from server.domain.run import Run, Stage, StageRecord
-from server.domain.settings import WalkSettings
+from server.domain.settings import DetectorSettings, WalkSettings
 from server.domain.telemetry import Fleet, IngestReport, Members, Metric, Snapshot
 from server.errors import InvalidInput, NotEnoughData, NotFound, StageNotReady
 from server.pipeline.anomalies import anomaly_rows, flagged_rows
 from server.pipeline.baselines import BaselineSet, RawFallback, compute_baselines
-from server.pipeline.exclusion import open_incidents, rows_inside
+from server.pipeline.exclusion import marked_rows, open_incidents, rows_inside
 from server.pipeline.features import FeaturePlan, engineer_features, plan_features
 from server.pipeline.incidents import group_incidents
 from server.pipeline.normalize import normalize
+from server.pipeline.overlay import reapplied
 from server.pipeline.presence import presence_of
 from server.pipeline.score import Scoring, score_telemetry
 from server.pipeline.stored import baseline_rows, read_baselines, write_baselines
 from server.pipeline.table import FeatureTable, write_table
 from server.pipeline.train import rows_per_day, sampled_devices, train_detector
-from server.storage.base import ArtifactStore, Progress, Records, TelemetryStore
+from server.storage.base import ArtifactStore, CorrectionRecords, Progress, Records, TelemetryStore
 
 _BLOCK_ROWS = 100_000
 _Version = TypeVar("_Version", BaselineVersion, DetectorVersion)
 _MOST_INCIDENTS = 1000
 _EARLIER_RUNS = 50
+_MOST_MARKED = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The three places where a walk keeps things."""
+    """The places where a walk keeps things."""
 
     telemetry: TelemetryStore
     records: Records
+    corrections: CorrectionRecords
     artifacts: ArtifactStore
 
 
@@ -121,13 +125,16 @@ class Stages:
         """A baseline version, or the reason why raw features have to do."""
         table, members = self.feature_table(run), self.members(run)
         progress(0, table.rows)
-        excluded = rows_inside(table, members, self._open_incidents(run))
+        excluded = rows_inside(table, members, self._open_incidents(run)) | marked_rows(table, members, self._marked_true(run))
         try:
             found: BaselineSet | RawFallback = compute_baselines(
                 table, members, run.settings.baselines, excluded=excluded, threads=self._tools.threads
             )
         except NotEnoughData as error:
             found = RawFallback(str(error), table.plan)
+        in_force = self._stores.records.baseline_version(run.fleet)
+        if in_force and in_force.adjustments and not isinstance(found, RawFallback):
+            found = replace(found, adjustments=reapplied(in_force.adjustments, found))
         suffix = ".json" if isinstance(found, RawFallback) else ".parquet"
         artifact = self._write(run, Stage.BASELINES, suffix, lambda path: write_baselines(path, found))
         progress(table.rows, table.rows)
@@ -143,27 +150,22 @@ class Stages:
                 created=self._tools.clock(),
                 reason="computed from telemetry",
                 groups={level.level: len(level.groups) for level in found.levels},
+                adjustments=found.adjustments,
             ),
             baseline_rows(found),
         )
-        kept_out = f"; {excluded.sum():,} rows of open incidents kept out" if excluded.any() else ""
+        kept_out = f"; {excluded.sum():,} rows of open incidents or marked true kept out" if excluded.any() else ""
         groups = ", ".join(f"{count:,} {level.value}" for level, count in version.groups.items())
         return self._outcome(artifact, table.rows, f"version {version.version}: {groups}{kept_out}")
 
     def train(self, run: Run, progress: Progress) -> Outcome:
         """A detector and its threshold."""
-        table, settings = self.feature_table(run), run.settings.detector
-        members, fallback = self.members(run), self._fallback(run)
+        table, settings, fallback = self.feature_table(run), run.settings.detector, self._fallback(run)
         progress(0, None)
         key = _calibration_key(run.settings, table.plan)
         before = self._stores.records.detector_version(run.fleet)
-        trained = train_detector(
-            normalize(table.blocks(sampled_devices(members.rows)), self.baseline_set(run), threads=self._tools.threads),
-            self._tools.detectors.get(settings.name),
-            settings,
-            rows_per_day=rows_per_day(table.time),
-            keep=(before.threshold, before.calibration) if before and before.calibration_key == key else None,
-        )
+        keep = (before.threshold, before.calibration) if before and before.calibration_key == key else None
+        trained = self.fit(run, settings, keep)
         artifact = self._write(run, Stage.TRAIN, ".npz", lambda path: write_trained(path, trained))
         baseline = None if fallback else self._version_of(run, Stage.BASELINES, self._stores.records.baseline_version)
         version = self._stores.records.add_detector_version(
@@ -183,6 +185,22 @@ class Stages:
         )
         summary = f"{trained.detector} version {version.version}, threshold {trained.threshold:.4g} ({trained.calibration})"
         return self._outcome(artifact, trained.rows, summary, fallback)
+
+    def fit(self, run: Run, settings: DetectorSettings, keep: tuple[float, str] | None = None) -> Trained:
+        """A detector under those settings on the run's features, stored nowhere. `keep` as in `train_detector`.
+
+        It is trained on what telemetry alone says is normal: an approved adjustment then moves the scores of its own rows and
+        of no others, so that what a preview promised is what happens.
+        """
+        table, found = self.feature_table(run), self.baseline_set(run)
+        estimate = found if isinstance(found, RawFallback) else found.estimate
+        return train_detector(
+            normalize(table.blocks(sampled_devices(self.members(run).rows)), estimate, threads=self._tools.threads),
+            self._tools.detectors.get(settings.name),
+            settings,
+            rows_per_day=rows_per_day(table.time),
+            keep=keep,
+        )
 
     def score(self, run: Run, progress: Progress) -> Outcome:
         """Scores of every row."""
@@ -205,8 +223,7 @@ class Stages:
         snapshot, members = self.snapshot(run), self.members(run)
         presence, health = presence_of(path, snapshot.interval), self._stores.telemetry.health(run.fleet)
         grouped = group_incidents(flagged, presence, members, run=run, snapshot=snapshot, health=health)
-        version = self._version_of(run, Stage.TRAIN, self._stores.records.detector_version)
-        rows = anomaly_rows(flagged, run, members, grouped.incident_of_row, version, self.trained(run).threshold)
+        rows = anomaly_rows(flagged, run, members, grouped.incident_of_row, self.versions(run), self.trained(run).threshold)
         stored = self._stores.records.persist_scored(run, scores.digest, rows, grouped.incidents)
         progress(stored, stored)
         summary = f"{stored:,} anomalies in {len(grouped.incidents):,} incidents"
@@ -243,6 +260,26 @@ class Stages:
     def scores(self, run: Run) -> Path:
         """The run's scores artifact, verified."""
         return self._stores.artifacts.open(run.id, _record(run, Stage.SCORE).artifact)
+
+    def versions(self, run: Run) -> tuple[int | None, int]:
+        """Numbers of the baseline version (None: raw features) and of the detector version that the run's scores rest on."""
+        fallback = _record(run, Stage.BASELINES).fallback
+        baseline = None if fallback else self._version_of(run, Stage.BASELINES, self._stores.records.baseline_version)
+        detector = self._version_of(run, Stage.TRAIN, self._stores.records.detector_version)
+        return baseline.version if baseline else None, detector.version if detector else 0
+
+    def write_baselines(self, run: Run, found: BaselineSet) -> str:
+        """Name of the artifact that holds these baselines, written for the run; the run itself is left as it is."""
+        return self._write(run, Stage.BASELINES, ".parquet", lambda path: write_baselines(path, found))
+
+    def digest(self, artifact: str) -> str:
+        """The digest in an artifact's name."""
+        return self._stores.artifacts.digest(artifact)
+
+    def _marked_true(self, run: Run) -> Sequence[Feedback]:
+        """Rows of the fleet that people marked true: they must not teach what is normal."""
+        wanted = FeedbackFilter(fleet=run.fleet.name, verdict=Verdict.TRUE)
+        return self._stores.corrections.feedback(run.fleet.tenant, wanted, limit=_MOST_MARKED)[0]
 
     def _open_incidents(self, run: Run) -> Sequence[Incident]:
         """Shared incidents that were open at the end of the fleet's walk before this one; none if it is the first."""

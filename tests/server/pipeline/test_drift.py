@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from server.detectors.stored import Trained
-from server.domain.baseline import Level
+from server.domain.baseline import Adjustment, Level
 from server.domain.settings import BaselineSettings
 from server.domain.telemetry import Members, Metric
 from server.pipeline.baselines import BaselineSet, compute_baselines
@@ -90,9 +90,8 @@ def test_an_approved_adjustment_is_no_drift(tmp_path, plan):
     """Shifting cohort B's baseline by what it moved takes its median shift away."""
     table = _table(tmp_path / "f.parquet", plan, 2.0)
     baselines = _baselines(table)
-    shift = np.zeros_like(baselines.levels[1].shift)
-    shift[1, [feature.name for feature in baselines.features].index("drain_mean")] = 2.0
-    adjusted = replace(baselines, levels=(baselines.levels[0], replace(baselines.levels[1], shift=shift), baselines.levels[2]))
+    move = Adjustment(level=Level.COHORT, group="B", feature="drain_mean", amount=2.0, full=2.0, base_median=0.0, scale=1.0)
+    adjusted = replace(baselines, adjustments=(move,))
     found = _found(feature_drift(table, adjusted, since=1000 * HOUR))
     assert abs(found["drain_mean", Level.COHORT, "B"].median_shift) < 0.15
 

@@ -9,7 +9,7 @@ import pytest
 
 from server.detectors.hybrid import HybridDetector
 from server.detectors.registry import Detectors
-from server.domain.baseline import Level
+from server.domain.baseline import Adjustment, Level
 from server.domain.settings import BaselineSettings, DetectorSettings
 from server.pipeline.baselines import RawFallback, compute_baselines
 from server.pipeline.train import train_detector
@@ -21,13 +21,13 @@ def scores(fleet, trained, baselines) -> np.ndarray:
 
 def shifted(baselines, level: Level, group: int, feature: str, scales: float):
     index = [each.name for each in baselines.features].index(feature)
-    levels = []
-    for each in baselines.levels:
-        shift = each.shift.copy()
-        if each.level is level:
-            shift[group, index] += scales * each.scale[group, index]
-        levels.append(replace(each, shift=shift))
-    return replace(baselines, levels=tuple(levels))
+    own = next(each for each in baselines.levels if each.level is level)
+    scale = float(own.scale[group, index])
+    move = Adjustment(
+        level=level, group=own.groups[group], feature=feature, amount=scales * scale, full=scales * scale,
+        base_median=float(own.median[group, index]), scale=scale,
+    )  # fmt: skip
+    return replace(baselines, adjustments=(move,))
 
 
 def last_group(baselines, level: Level) -> int:

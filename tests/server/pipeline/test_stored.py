@@ -1,6 +1,7 @@
 """Baselines and detectors as files."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,23 @@ import pytest
 
 from server.detectors.registry import Detectors
 from server.detectors.stored import Trained, read_trained, write_trained
+from server.domain.baseline import Adjustment, Level
 from server.pipeline.baselines import BaselineSet, RawFallback
 from server.pipeline.stored import read_baselines, write_baselines
 
 
+MOVE = Adjustment(
+    level=Level.COHORT, group="maker / 1", feature="level_mean", amount=0.7, full=2.0, base_median=60.0, scale=3.0,
+    since=datetime(2023, 11, 20, tzinfo=UTC),
+)  # fmt: skip
+
+
 def assert_equal(left: BaselineSet, right: BaselineSet) -> None:
     assert left.plan == right.plan
-    assert left.min_rows == right.min_rows
+    assert (left.min_rows, left.adjustments) == (right.min_rows, right.adjustments)
     for one, other in zip(left.levels, right.levels, strict=True):
         assert (one.level, one.groups) == (other.level, other.groups)
-        for name in ("median", "scale", "count", "shift"):
+        for name in ("median", "scale", "count"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     assert (left.grouping.cohorts, left.grouping.sites) == (right.grouping.cohorts, right.grouping.sites)
     assert left.grouping.site_key == right.grouping.site_key
@@ -31,8 +39,7 @@ def assert_equal(left: BaselineSet, right: BaselineSet) -> None:
 @pytest.mark.parametrize("with_profile", [True, False])
 def test_baselines_come_back_from_their_file_equal(baselines: BaselineSet, tmp_path: Path, with_profile: bool) -> None:
     """Adjustments and the profile included."""
-    shifted = tuple(replace(level, shift=level.shift + 0.1) for level in baselines.levels)
-    written = replace(baselines, levels=shifted, profile=baselines.profile if with_profile else None)
+    written = replace(baselines, adjustments=(MOVE,), profile=baselines.profile if with_profile else None)
     write_baselines(tmp_path / "b.parquet", written)
     found = read_baselines(tmp_path / "b.parquet")
     assert isinstance(found, BaselineSet)
