@@ -114,6 +114,15 @@ class Normalizer:
         expected, means = deviation[cell[rows]], len(self._baselines.plan.metrics)
         return replace(found, centre=found.centre + np.concatenate([expected, expected[:, :means]], axis=1))
 
+    def gaps(self, block: pa.RecordBatch, features: Rows) -> tuple[Floats, Floats]:
+        """How far those features (by index) lie from what is typical for each row, and over their scale; (rows, features)."""
+        starts, segment = _segments(block, self._beginnings)
+        own = self.expect(self.codes(block, starts), block.column("time").to_numpy()[starts])
+        deviation, cell = self._profile(block)
+        values = np.stack([block.column(self._baselines.features[feature].name).to_numpy() for feature in features], axis=1)
+        gap = values - own.centre[:, features][segment] - deviation[:, features][cell]
+        return gap, gap / own.scale[:, features][segment]
+
     def design_expectation(self, codes: dict[Level, Codes], time: Rows | None = None) -> Expectation:
         """What is typical for rows with those group codes, whatever the hour; shape (rows, columns of the design matrix)."""
         own, cohort = self.expect(codes, time), self.expect(codes, time, narrowest=Level.COHORT)
