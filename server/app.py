@@ -11,9 +11,11 @@ from server.settings import Settings
 if TYPE_CHECKING:
     from server.connectors.registry import Connectors
     from server.detectors.registry import Detectors
+    from server.services.corrections import Corrections
     from server.services.row_scores import RowScores
+    from server.services.verdicts import Verdicts
     from server.services.walk import Walk
-    from server.storage.base import ArtifactStore, CorrectionRecords, TelemetryStore
+    from server.storage.base import ArtifactStore, DecisionMemory, TelemetryStore
     from server.storage.sql.records import SqlRecords
 
 
@@ -48,11 +50,6 @@ class App:
         records = SqlRecords(self.settings.store_url)
         self._open.callback(records.close)
         return records
-
-    @cached_property
-    def corrections_store(self) -> "CorrectionRecords":
-        """Verdicts, suggestions and decisions, in the same SQL store."""
-        return self.records.corrections
 
     @cached_property
     def telemetry(self) -> "TelemetryStore":
@@ -106,9 +103,39 @@ class App:
         )
         return Walk(
             self.records,
-            Stages(Stores(self.telemetry, self.records, self.corrections_store, self.artifacts), tools),
+            Stages(Stores(self.telemetry, self.records, self.records.corrections, self.artifacts), tools),
             self._clock,
         )
+
+    @cached_property
+    def memory(self) -> "DecisionMemory":
+        """Remembered decisions. Raises `StoreBusy` while another process has the embedded store open."""
+        from server.storage.memory.embeddings import OllamaEmbedder  # noqa: PLC0415 - as above
+        from server.storage.memory.qdrant import QdrantMemory  # noqa: PLC0415 - as above
+
+        chosen = self.settings.memory
+        memory = QdrantMemory(
+            chosen.url or self.settings.home / "memory",
+            api_key=chosen.api_key.get_secret_value() if chosen.api_key else None,
+            embedder=OllamaEmbedder(chosen.ollama, chosen.embedding_model) if chosen.ollama else None,
+        )
+        self._open.callback(memory.close)
+        return memory
+
+    @cached_property
+    def verdicts(self) -> "Verdicts":
+        """What people say of anomalies."""
+        from server.services.verdicts import Verdicts  # noqa: PLC0415 - as above
+
+        return Verdicts(self.records, self.records.corrections, lambda: self.telemetry, lambda: self.memory, self._clock)
+
+    @cached_property
+    def corrections(self) -> "Corrections":
+        """From suggestion to changed scores."""
+        from server.services.corrections import Corrections, Stores  # noqa: PLC0415 - as above
+
+        stores = Stores(self.records, self.records.corrections, lambda: self.memory)
+        return Corrections(stores, self.walk, self.settings.corrections, self._clock, self.settings.threads)
 
     @cached_property
     def row_scores(self) -> "RowScores":

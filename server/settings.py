@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -23,6 +23,60 @@ class TelemetrySettings(BaseModel):
     )
 
 
+class TokenSettings(BaseModel):
+    """Who may call over HTTP. With none of it set, the local user may, on localhost only."""
+
+    listed: str = Field(
+        default="", repr=False, description="tokens `name:scopes:tenant:sha256`, apart by spaces; `anomalyst token` makes one"
+    )
+    file: Path | None = Field(default=None, description="a file of such tokens, one a line")
+    jwks: str | None = Field(default=None, description="URL of the keys that JSON web tokens are signed with")
+    issuer: str | None = Field(default=None, description="who has to have issued a JSON web token; needed with jwks")
+    audience: str | None = Field(default=None, description="whom a JSON web token has to be for; needed with jwks")
+
+    @property
+    def configured(self) -> bool:
+        """Whether callers need a token."""
+        return bool(self.listed.strip() or self.file or self.jwks)
+
+
+class ServeSettings(BaseModel):
+    """How the server faces the network."""
+
+    url: str | None = Field(default=None, description="the server's public URL; unset: http:// and the address it listens on")
+    hosts: list[str] = Field(
+        default=[], description="host names that it may be reached under, besides localhost; `name:*` allows any port"
+    )
+    origins: list[str] = Field(default=[], description="web origins that may call it, besides those on localhost")
+    calls_per_minute: int = Field(default=600, ge=1, description="calls that each bearer of a token may make")
+
+
+class CorrectionSettings(BaseModel):
+    """When verdicts are enough, how far an approval may go, and who may give it."""
+
+    learning_rate: float = Field(default=0.35, gt=0, le=1, description="share of a displacement that one approval takes in")
+    min_verdicts: int = Field(default=5, ge=1, description="false-alarm verdicts that a suggestion needs")
+    min_devices: int = Field(default=3, ge=1, description="devices they must be of, for more than a single device's baseline")
+    lone_author_factor: int = Field(default=2, ge=1, description="how many times as many of both, if one person gave them all")
+    max_move: float = Field(default=5.0, gt=0, description="robust scales that one approval may move a centre by")
+    max_drift: float = Field(default=10.0, gt=0, description="robust scales that all approvals together may move it by")
+    expires_days: float = Field(default=14.0, gt=0, description="days after which a pending suggestion has expired")
+    approval_hours: float = Field(default=72.0, gt=0, description="hours after which an approval that was not applied is none")
+    four_eyes: bool = Field(default=False, description="whether the approver must be another than the proposer")
+    auto_apply: str = Field(default="", description="name of the policy that approves small, safe suggestions; empty: none does")
+    auto_apply_scales: float = Field(default=1.0, gt=0, description="robust scales that the policy may move a centre by")
+    auto_apply_authors: int = Field(default=2, ge=2, description="people that the policy wants verdicts of")
+
+
+class MemorySettings(BaseModel):
+    """Where decisions are remembered, and by which embeddings besides their numbers and terms."""
+
+    url: str | None = Field(default=None, description="a Qdrant server; unset: embedded, below the home folder")
+    api_key: SecretStr | None = Field(default=None, description="the Qdrant server's key")
+    ollama: str | None = Field(default=None, description="an Ollama host that embeds words; unset: terms only")
+    embedding_model: str = Field(default="nomic-embed-text", description="the model that embeds")
+
+
 class Settings(BaseSettings):
     """Everything that can be configured, with its default."""
 
@@ -35,6 +89,10 @@ class Settings(BaseSettings):
     threads: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, description="processor cores to use")
     store: StoreSettings = StoreSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    corrections: CorrectionSettings = CorrectionSettings()
+    memory: MemorySettings = MemorySettings()
+    tokens: TokenSettings = TokenSettings()
+    serve: ServeSettings = ServeSettings()
 
     @property
     def store_url(self) -> str:

@@ -46,6 +46,7 @@ class RecallQuery(Frozen):
     tenant: str
     fleet: str | None = None
     signature: dict[str, float] = Field(default={})
+    domains: dict[str, str] = Field(default={}, description="metric domain by metric; the built-in catalogue's where unset")
     words: str = ""
     kind: DecisionKind | None = None
     outcome: str | None = None

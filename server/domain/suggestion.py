@@ -181,6 +181,7 @@ class Effect(Frozen):
     alarms_after: int | None = Field(default=None, description="None until the window is scored again")
     removed: dict[str, int] = {}
     added: dict[str, int] = {}
+    scores_before: str = Field(default="", description="the run's scores artifact before the change")
     undone_by: str = Field(default="", description="the rollback's suggestion, if one undid it")
 
 

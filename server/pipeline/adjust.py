@@ -2,7 +2,7 @@
 
 Only rows that a person judged start a suggestion, so that no fault proposes itself as normal. Each feature that the judged rows
 lie off on the same side is followed to the narrowest group that holds most of its verdicts and shares the displacement; its
-size is the median gap of that group's judged devices since the displacement began.
+size is the median gap of the judged rows, which a minority of wrong verdicts cannot move far.
 """
 
 from collections import Counter
@@ -13,20 +13,21 @@ import numpy as np
 
 from server.domain.baseline import Adjustment, Level
 from server.domain.feedback import Feedback, Verdict
-from server.domain.telemetry import Members
 from server.pipeline.baselines import BaselineSet, LevelStatistics
 from server.pipeline.displacement import Codes, Displacement, Flags, Rows, moment
+from server.pipeline.drift import BINS, psi, shares
 
 _OFF = 2.0
 """Scales off from which a judged row's feature is taken to be why it was flagged."""
 _HOLDS = 0.8
 """Share of a displacement's verdicts that a group must hold for it to be the group's."""
+_LEFT = 0.5
+"""Group scales that must be left of a displacement for another approval to be worth a person's time."""
 _HALF = 0.5
 """Share of the typical displacement beyond which a stretch of time, or a device, counts as displaced."""
-_STRETCHES_PER_DAY = 2
 _DAY = 86_400_000_000
-_STILL = 3
-"""Stretches before the end of the window within which a displacement must still be seen to count as lasting."""
+_PAUSE = 3
+"""Days that a lasting displacement may not show, such as a weekend, in its course and before the window's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Draft:
     authors: tuple[str, ...]
     contradicting: int
     affected_share: float
+    psi: float | None
+    """Drift of the judged devices' feature since the onset; None where it has been so all along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,12 @@ def draft_adjustments(
     displacement: Displacement,
     judged: Sequence[JudgedRow],
     baselines: BaselineSet,
-    members: Members,
     *,
     learning_rate: float,
     limits: Limits,
 ) -> tuple[list[Draft], list[Refusal]]:
     """Adjustments that the verdicts speak for, and why others do not come about."""
-    drafter = _Drafter(displacement, judged, baselines, members, learning_rate, limits)
+    drafter = _Drafter(displacement, judged, baselines, learning_rate, limits)
     found = [
         one for feature in range(len(displacement.features)) for sign in (1.0, -1.0) for one in drafter.follow(feature, sign)
     ]
@@ -99,18 +101,17 @@ class _Drafter:
         displacement: Displacement,
         judged: Sequence[JudgedRow],
         baselines: BaselineSet,
-        members: Members,
         learning_rate: float,
         limits: Limits,
     ) -> None:
-        self._rows, self._baselines, self._members = displacement, baselines, members
+        self._rows, self._baselines = displacement, baselines
         self._rate, self._limits = learning_rate, limits
         self._false = [each for each in judged if each.feedback.verdict is Verdict.FALSE_ALARM]
         self._true = [each for each in judged if each.feedback.verdict is Verdict.TRUE]
         self._levels = {level.level: level for level in baselines.levels}
         span = displacement.time
         self._begin = int(span.min()) if len(span) else 0
-        self._stretch = (span - self._begin) // (_DAY // _STRETCHES_PER_DAY)
+        self._day = span // _DAY
 
     def follow(self, feature: int, sign: float) -> Iterator[Draft | Refusal]:
         """Drafts or refusals for one feature that judged rows lie off on one side."""
@@ -192,7 +193,9 @@ class _Drafter:
                 "the marked rows are off, but most rows of their devices are not, or no longer: there is no new level to "
                 "learn. Mark it expected for as long as it lasts, or ask for fewer anomalies with suggest_detector_settings.",
             )
-        gap = float(np.nanmedian(self._rows.gap[own & (self._rows.time >= since), feature]))
+        gap = float(np.median(self._rows.gap[[each.row for each in judged], feature]))
+        if sign * gap <= 0:
+            return Refusal(name, group, "what was approved before has caught up with the judged rows.")
         affected = self._affected_share(judged, where, feature, sign)
         if level is not Level.DEVICE and affected < self._limits.min_affected:
             return Refusal(
@@ -217,6 +220,10 @@ class _Drafter:
         name, group = self._rows.features[feature].name, statistics.groups[code]
         index = [each.name for each in self._baselines.features].index(name)
         scale, median = float(statistics.scale[code, index]), float(np.nan_to_num(statistics.median[code, index]))
+        if abs(gap) < _LEFT * scale:
+            return Refusal(
+                name, group, f"the judged rows lie {abs(gap) / scale:.1f} scales off by now: there is little left to learn."
+            )
         most = self._limits.max_move * scale
         amount = float(np.clip(self._rate * gap, -most, most))
         before = sum(
@@ -248,41 +255,43 @@ class _Drafter:
             tuple(sorted({each.feedback.author for each in judged})),
             contradicting,
             affected,
+            self._psi(judged, feature, since),
         )
+
+    def _psi(self, judged: Sequence[JudgedRow], feature: int, since: int) -> float | None:
+        rows = self._of_devices(judged) & np.isfinite(self._rows.z[:, feature])
+        now = self._rows.time >= since
+        before, after = self._rows.z[rows & ~now, feature], self._rows.z[rows & now, feature]
+        if len(before) < BINS:
+            return None
+        edges = np.unique(np.quantile(before, np.arange(1, BINS) / BINS))
+        return float(psi(shares(before, edges), shares(after, edges)))
 
     def _onset(self, own: Flags, judged: Sequence[JudgedRow], feature: int, sign: float) -> int | None:
         """Microseconds at which the lasting displacement of those rows began; None if there is none that lasts.
 
-        Stretches of half a day are displaced if their median gap is at least half of that in the stretches of the verdicts.
+        A day is displaced if its median gap is at least half of what is usual on the days of the verdicts. The displacement is
+        the last run of such days, pauses of up to three days included, and must reach the end of the window but for a pause.
         """
-        rows = np.flatnonzero(own & np.isfinite(self._rows.gap[:, feature]))
-        stretches, median = _median_by(self._stretch[rows], sign * self._rows.gap[rows, feature])
-        of_verdicts = np.isin(stretches, self._stretch[[each.row for each in judged]])
-        if not of_verdicts.any():
+        rows = np.flatnonzero(own & np.isfinite(self._rows.whole[:, feature]))
+        days, median = _median_by(self._day[rows], sign * self._rows.whole[rows, feature])
+        typical = float(np.median(median[np.isin(days, self._day[[each.row for each in judged]])]))
+        off = days[median >= _HALF * typical] if typical > 0 else days[:0]
+        if len(off) == 0 or int(off[-1]) < int(self._day.max()) - _PAUSE:
             return None
-        typical = float(np.median(median[of_verdicts]))
-        off = median >= _HALF * typical
-        lasting = typical > 0 and off[-_STILL:].any() and int(stretches[-1]) >= int(self._stretch.max()) - _STILL
-        if not lasting:
-            return None
-        last = int(np.flatnonzero(off)[-1])
-        first = last
-        while first > 0 and (off[first - 1] or (first > 1 and off[first - 2])):
-            first -= 1
-        if not of_verdicts[first : last + 1].any():
-            return None
-        return self._begin + int(stretches[first]) * (_DAY // _STRETCHES_PER_DAY)
+        breaks = np.flatnonzero(np.diff(off) > _PAUSE + 1)
+        return max(int(off[breaks[-1] + 1 if len(breaks) else 0]) * _DAY, self._begin)
 
     def _affected_share(self, judged: Sequence[JudgedRow], where: tuple[Level, int], feature: int, sign: float) -> float:
         """Share of the group's devices whose median gap since the first verdict is at least half of the judged devices'."""
         level, code = where
-        inside = (self._rows.codes[level] == code) & np.isfinite(self._rows.gap[:, feature])
+        inside = (self._rows.codes[level] == code) & np.isfinite(self._rows.whole[:, feature])
         inside &= self._rows.time >= min(int(self._rows.time[each.row]) for each in judged)
         device, own = self._rows.codes[Level.DEVICE], inside & self._of_devices(judged)
         if not own.any():
             return 0.0
-        typical = float(np.median(sign * self._rows.gap[own, feature]))
-        _, median = _median_by(device[inside], sign * self._rows.gap[inside, feature])
+        typical = float(np.median(sign * self._rows.whole[own, feature]))
+        _, median = _median_by(device[inside], sign * self._rows.whole[inside, feature])
         return float(np.mean(median >= _HALF * typical)) if typical > 0 else 0.0
 
     def _of_devices(self, judged: Sequence[JudgedRow]) -> Flags:

@@ -31,7 +31,11 @@ class Displacement:
 
     features: tuple[Feature, ...]
     gap: Floats
+    """In the feature's unit, under baselines in force: what is left of a displacement."""
+    whole: Floats
+    """In the feature's unit, by what telemetry alone says: approvals do not change who was displaced, or since when."""
     z: Floats
+    """The same in robust scales."""
     time: Rows
     codes: dict[Level, Codes]
     """Group code of each row by level, -1 for none."""
@@ -50,15 +54,16 @@ def measure(table: FeatureTable, members: Members, baselines: BaselineSet, devic
     Changes over time are left out: they say that a level has moved, and have no new normal of their own.
     """
     chosen = np.array([i for i, each in enumerate(baselines.features) if each.statistic is not Statistic.CHANGE], np.int64)
-    normalizer = Normalizer(baselines)
+    normalizer, estimate = Normalizer(baselines), Normalizer(baselines.estimate)
     pool = _pool(table, members, devices)
     blocks = [block for block in table.blocks(pool) if block.num_rows]
-    measured = [normalizer.gaps(block, chosen) for block in blocks]
     codes = [normalizer.codes(block, np.arange(block.num_rows)) for block in blocks]
+    alone = [estimate.gaps(block, chosen) for block in blocks]
     return Displacement(
         tuple(baselines.features[i] for i in chosen),
-        np.concatenate([gap for gap, _ in measured]),
-        np.concatenate([z for _, z in measured]),
+        np.concatenate([normalizer.gaps(block, chosen)[0] for block in blocks]),
+        np.concatenate([gap for gap, _ in alone]),
+        np.concatenate([z for _, z in alone]),
         np.concatenate([block.column("time").to_numpy() for block in blocks]),
         {level: np.concatenate([part[level] for part in codes]) for level in Level},
     )

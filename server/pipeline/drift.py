@@ -99,7 +99,7 @@ def score_drift(scores: Floats, trained: Trained) -> ScoreDrift:
     edges = np.unique(np.quantile(reference, np.arange(1, BINS) / BINS))
     low, middle, high = np.quantile(reference, (0.25, 0.5, 0.75))
     return ScoreDrift(
-        psi=float(psi(_shares(reference, edges), _shares(scores, edges))),
+        psi=float(psi(shares(reference, edges), shares(scores, edges))),
         share_flagged=float(np.mean(scores < trained.threshold)),
         expected_share=expected_share,
         median_shift=float((np.median(scores) - middle) / max(high - low, np.finfo(float).tiny)),
@@ -141,8 +141,8 @@ def _one_feature(index: int, current: _Some, reference: _Some | None, baselines:
 
 def _drift(name: str, level: LevelStatistics, group: int, z: Floats, was: Floats | None) -> FeatureDrift:
     edges = _NORMAL_EDGES if was is None else np.unique(np.quantile(was, np.arange(1, BINS) / BINS))
-    wanted = np.full(BINS, 1 / BINS) if was is None else _shares(was, edges)
-    index = float(psi(wanted, _shares(z, edges)))
+    wanted = np.full(BINS, 1 / BINS) if was is None else shares(was, edges)
+    index = float(psi(wanted, shares(z, edges)))
     shift = float(np.median(z))
     return FeatureDrift(feature=name, level=level.level, group=level.groups[group], psi=index, median_shift=shift, n=len(z))
 
@@ -160,7 +160,7 @@ def _by_group(values: Floats, code: Codes, groups: int) -> list[Floats]:
     return [values[order[bounds[group] : bounds[group + 1]]] for group in range(groups)]
 
 
-def _shares(values: Floats, edges: Floats) -> Floats:
+def shares(values: Floats, edges: Floats) -> Floats:
     """Share of values in each bin; a value on an edge is in the bin above it."""
     counts = np.bincount(np.searchsorted(edges, values, "right"), minlength=len(edges) + 1)
     return counts / max(len(values), 1)

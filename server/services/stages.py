@@ -17,7 +17,7 @@ from server.domain.anomaly import Incident
 from server.domain.baseline import BaselineVersion, DetectorVersion
 from server.domain.feedback import Feedback, FeedbackFilter, Verdict
 from server.domain.run import Run, Stage, StageRecord
-from server.domain.settings import DetectorSettings, WalkSettings
+from server.domain.settings import WalkSettings
 from server.domain.telemetry import Fleet, IngestReport, Members, Metric, Snapshot
 from server.errors import InvalidInput, NotEnoughData, NotFound, StageNotReady
 from server.pipeline.anomalies import anomaly_rows, flagged_rows
@@ -160,12 +160,10 @@ class Stages:
 
     def train(self, run: Run, progress: Progress) -> Outcome:
         """A detector and its threshold."""
-        table, settings, fallback = self.feature_table(run), run.settings.detector, self._fallback(run)
+        table, fallback = self.feature_table(run), self._fallback(run)
         progress(0, None)
         key = _calibration_key(run.settings, table.plan)
-        before = self._stores.records.detector_version(run.fleet)
-        keep = (before.threshold, before.calibration) if before and before.calibration_key == key else None
-        trained = self.fit(run, settings, keep)
+        trained = self.fit(run)
         artifact = self._write(run, Stage.TRAIN, ".npz", lambda path: write_trained(path, trained))
         baseline = None if fallback else self._version_of(run, Stage.BASELINES, self._stores.records.baseline_version)
         version = self._stores.records.add_detector_version(
@@ -186,20 +184,21 @@ class Stages:
         summary = f"{trained.detector} version {version.version}, threshold {trained.threshold:.4g} ({trained.calibration})"
         return self._outcome(artifact, trained.rows, summary, fallback)
 
-    def fit(self, run: Run, settings: DetectorSettings, keep: tuple[float, str] | None = None) -> Trained:
-        """A detector under those settings on the run's features, stored nowhere. `keep` as in `train_detector`.
+    def fit(self, run: Run) -> Trained:
+        """A detector under the run's settings on its features, stored nowhere; the threshold of comparable scores is kept.
 
         It is trained on what telemetry alone says is normal: an approved adjustment then moves the scores of its own rows and
         of no others, so that what a preview promised is what happens.
         """
-        table, found = self.feature_table(run), self.baseline_set(run)
+        table, found, settings = self.feature_table(run), self.baseline_set(run), run.settings.detector
+        before, key = self._stores.records.detector_version(run.fleet), _calibration_key(run.settings, table.plan)
         estimate = found if isinstance(found, RawFallback) else found.estimate
         return train_detector(
             normalize(table.blocks(sampled_devices(self.members(run).rows)), estimate, threads=self._tools.threads),
             self._tools.detectors.get(settings.name),
             settings,
             rows_per_day=rows_per_day(table.time),
-            keep=keep,
+            keep=(before.threshold, before.calibration) if before and before.calibration_key == key else None,
         )
 
     def score(self, run: Run, progress: Progress) -> Outcome:
@@ -271,6 +270,10 @@ class Stages:
     def write_baselines(self, run: Run, found: BaselineSet) -> str:
         """Name of the artifact that holds these baselines, written for the run; the run itself is left as it is."""
         return self._write(run, Stage.BASELINES, ".parquet", lambda path: write_baselines(path, found))
+
+    def artifact(self, run: Run, name: str) -> Path:
+        """An artifact of the run by name, verified. Raises `NotFound` or `ArtifactDamaged`."""
+        return self._stores.artifacts.open(run.id, name)
 
     def digest(self, artifact: str) -> str:
         """The digest in an artifact's name."""

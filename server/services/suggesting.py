@@ -1,0 +1,376 @@
+"""Suggestions: from verdicts to adjustments, from precision to an alert budget, and back to an earlier version."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from server.domain.anomaly import Incident
+from server.domain.baseline import BaselineVersion
+from server.domain.feedback import Feedback, FeedbackFilter, Verdict
+from server.domain.identity import Principal, Scope
+from server.domain.memory import RecallQuery
+from server.domain.run import Run, Stage
+from server.domain.settings import DetectorSettings
+from server.domain.suggestion import Evidence, StandingSuggestion, Suggestion, SuggestionKind, SuggestionStatus
+from server.domain.telemetry import Fleet, Frozen
+from server.errors import InvalidInput, NotFound, StageNotReady
+from server.pipeline.adjust import Draft, JudgedRow, Limits, Refusal, draft_adjustments
+from server.pipeline.baselines import BaselineSet, RawFallback
+from server.pipeline.displacement import Displacement, measure
+from server.pipeline.exclusion import open_incidents
+from server.services.fleets import fleet_named, shown_run
+from server.services.stages import Stages
+from server.services.verdicts import audit_entry
+from server.settings import CorrectionSettings
+from server.storage.base import CorrectionRecords, DecisionMemory, Records
+
+Direction = Literal["fewer", "more"]
+
+_MOST_FEEDBACK = 100_000
+_MOST_INCIDENTS = 500
+_SETTLED = timedelta(days=3)
+"""Trouble shared by devices that began less than this before the telemetry ends may yet turn out to be a fault."""
+_WHOLLY = 0.8
+"""Share of an incident's anomalies that must be marked false for the incident itself to count as judged."""
+_REMEMBERED = 3
+_ENOUGH_TO_RATE = 10
+_POOR, _GOOD = 0.5, 0.8
+
+
+class Refused(Frozen):
+    """Why verdicts led to no suggestion, and what would help."""
+
+    feature: str = ""
+    group: str = ""
+    reason: str
+
+
+class Suggested(Frozen):
+    """Suggestions that a person may now look at and decide on, and what was refused and why."""
+
+    suggestions: tuple[StandingSuggestion, ...]
+    refused: tuple[Refused, ...] = ()
+    summary: str
+
+
+class Suggesting:
+    """Makes suggestions and stores them, pending."""
+
+    def __init__(
+        self,
+        records: Records,
+        corrections: CorrectionRecords,
+        stages: Stages,
+        memory: Callable[[], DecisionMemory],
+        settings: CorrectionSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._records, self._corrections, self._stages = records, corrections, stages
+        self._memory, self._settings, self._clock = memory, settings, clock
+
+    def adjustments(
+        self,
+        who: Principal,
+        *,
+        fleet: str | None = None,
+        device: str | None = None,
+        metric: str | None = None,
+        cohort: str | None = None,
+    ) -> Suggested:
+        """Adjustments that current false-alarm verdicts speak for, one suggestion a group, narrowed as asked.
+
+        Raises:
+            StageNotReady: the fleet's run is not walked to its end on the baselines in force; it names the stage to call.
+            InvalidInput: the run has no baselines.
+        """
+        who.require(Scope.FEEDBACK)
+        run, version = self._current(fleet_named(self._records, who.tenant, fleet))
+        baselines = self._stages.baseline_set(run)
+        if isinstance(baselines, RawFallback):
+            raise InvalidInput(f"run {run.id} has no baselines to adjust: {baselines.reason}")
+        wanted = FeedbackFilter(fleet=run.fleet.name, device=device, metric=metric)
+        given, _ = self._corrections.feedback(who.tenant, wanted, limit=_MOST_FEEDBACK)
+        chosen = [each for each in given if each.verdict in {Verdict.FALSE_ALARM, Verdict.TRUE}]
+        if cohort is not None:
+            chosen = [each for each in chosen if cohort.casefold() in " / ".join(each.cohort).casefold()]
+        kept, refused = self._outside_open_incidents(run, chosen)
+        false = [each for each in kept if each.verdict is Verdict.FALSE_ALARM]
+        if not false:
+            if not refused:
+                refused.append(Refused(reason="there is no false-alarm verdict. Mark anomalies with record_feedback first."))
+            return Suggested(suggestions=(), refused=tuple(refused), summary=f"No suggestion: {refused[0].reason}")
+        drafts, more = self._drafts(run, baselines, kept)
+        refused += [Refused(feature=each.feature, group=each.group, reason=each.reason) for each in more]
+        standing = [self._stored(who, each) for each in self._adjusting(who, run, version, drafts)]
+        return Suggested(suggestions=tuple(standing), refused=tuple(refused), summary=_summary(standing, refused))
+
+    def detector_settings(
+        self,
+        who: Principal,
+        *,
+        fleet: str | None = None,
+        contamination: float | None = None,
+        alerts_per_day: float | None = None,
+        domain_weights: Mapping[str, float] | None = None,
+        direction: Direction | None = None,
+    ) -> Suggested:
+        """A change of threshold or domain weights: as stated, or halved or doubled in a direction, or as verdicts say.
+
+        Too many false alarms mean a lower contamination (or budget), too many missed ones a higher one. Without a direction the
+        precision on verdicts decides: below a half fewer, with more missed than flagged true more.
+        """
+        who.require(Scope.FEEDBACK)
+        run, version = self._current(fleet_named(self._records, who.tenant, fleet))
+        now = run.settings.detector
+        evidence, reason = Evidence(), "asked for"
+        change: dict[str, object] = {}
+        if contamination is not None:
+            change |= {"contamination": contamination, "alerts_per_day": None}
+        if alerts_per_day is not None:
+            change |= {"alerts_per_day": alerts_per_day}
+        if domain_weights is not None:
+            self._check_domains(run, domain_weights)
+            change |= {"domain_weights": {**now.domain_weights, **domain_weights}}
+        if not change:
+            direction, evidence, reason = self._direction(run, direction)
+            factor = {"fewer": 0.5, "more": 2.0, None: 1.0}[direction]
+            if direction is None:
+                return Suggested(suggestions=(), refused=(Refused(reason=reason),), summary=f"No suggestion: {reason}")
+            if now.alerts_per_day is not None:
+                change = {"alerts_per_day": now.alerts_per_day * factor}
+            else:
+                change = {"contamination": min(0.5, now.contamination * factor)}
+        then = DetectorSettings.model_validate(now.model_dump() | change)
+        if then == now:
+            raise InvalidInput("the detector has these settings already. Say what is to be different.")
+        told = ", ".join(f"{name} {getattr(now, name)} → {getattr(then, name)}" for name in change)
+        suggestion = self._suggestion(
+            who, run, version, SuggestionKind.DETECTOR_SETTINGS, evidence=evidence, reason=f"{told}: {reason}", settings=then
+        )
+        standing = [self._stored(who, suggestion)]
+        return Suggested(suggestions=tuple(standing), summary=_summary(standing, ()))
+
+    def rollback(self, who: Principal, *, fleet: str | None = None, to_version: int | None = None) -> Suggested:
+        """A return to an earlier version's adjustments: the newest that differs from those in force, unless told which.
+
+        Raises:
+            NotFound: there is no such version.
+            InvalidInput: that version's adjustments are in force, or there is nothing to undo.
+        """
+        who.require(Scope.FEEDBACK)
+        run, version = self._current(fleet_named(self._records, who.tenant, fleet))
+        target = self._target(run.fleet, version, to_version)
+        undone = [each for each in version.adjustments if each not in target.adjustments]
+        reason = f"back to version {target.version} of {target.created:%Y-%m-%d %H:%M} UTC, without {len(undone)} adjustments"
+        suggestion = self._suggestion(
+            who, run, version, SuggestionKind.ROLLBACK, evidence=Evidence(), reason=reason, rollback_to=target.version
+        )
+        standing = [self._stored(who, suggestion)]
+        return Suggested(suggestions=tuple(standing), summary=_summary(standing, ()))
+
+    def _current(self, fleet: Fleet) -> tuple[Run, BaselineVersion]:
+        """The run that is shown and the version in force that it was walked on."""
+        run = shown_run(self._records, fleet)
+        version = self._records.baseline_version(fleet)
+        due, record = run.next_stage(), run.done(Stage.BASELINES)
+        if due is not None:
+            raise StageNotReady("a suggestion", due.value, "missing or stale")
+        if version is None or record is None or record.digest != version.digest:
+            raise StageNotReady(
+                "a suggestion", Stage.PERSIST.value, "of another run than the baselines in force; walk that first"
+            )
+        return run, version
+
+    def _outside_open_incidents(self, run: Run, given: Sequence[Feedback]) -> tuple[list[Feedback], list[Refused]]:
+        """Verdicts but false alarms in shared trouble that is open and young, unless the whole of it was judged."""
+        found, _ = self._records.incidents(run.fleet.tenant, run_id=run.id, limit=_MOST_INCIDENTS)
+        window = self._stages.feature_table(run).plan.window
+        last = max((each.end for each in found), default=run.created)
+        young = [each for each in open_incidents(found, window) if each.start > last - _SETTLED]
+        left, refused = list(given), list[Refused]()
+        for incident in young:
+            inside = [each for each in left if _within(each, incident) and each.verdict is Verdict.FALSE_ALARM]
+            if inside and len(inside) < _WHOLLY * incident.anomalies:
+                left = [each for each in left if each not in inside]
+                refused.append(
+                    Refused(
+                        group=incident.title,
+                        reason=f"{len(inside)} of the verdicts lie in incident {incident.id}, which is open and began "
+                        f"{incident.start:%Y-%m-%d %H:%M} UTC. Wait three days, or judge the whole incident.",
+                    )
+                )
+        return left, refused
+
+    def _drafts(self, run: Run, baselines: BaselineSet, given: Sequence[Feedback]) -> tuple[Sequence[Draft], Sequence[Refusal]]:
+        table, members = self._stages.feature_table(run), self._stages.members(run)
+        code = {name: number for number, name in enumerate(members.devices)}
+        rows = measure(table, members, baselines, sorted({each.device for each in given if each.device in code}))
+        judged = list(_judged(rows, given, code))
+        limits = Limits(
+            min_verdicts=self._settings.min_verdicts,
+            min_devices=self._settings.min_devices,
+            lone_author_factor=self._settings.lone_author_factor,
+            max_move=self._settings.max_move,
+            max_drift=self._settings.max_drift,
+        )
+        return draft_adjustments(rows, judged, baselines, learning_rate=self._settings.learning_rate, limits=limits)
+
+    def _adjusting(self, who: Principal, run: Run, version: BaselineVersion, drafts: Sequence[Draft]) -> Iterator[Suggestion]:
+        """One suggestion for each group that drafts speak of: a person decides on a group's new normal as a whole."""
+        by_group: dict[tuple[str, str], list[Draft]] = defaultdict(list)
+        for draft in drafts:
+            by_group[draft.adjustment.level.value, draft.adjustment.group].append(draft)
+        for (level, group), own in by_group.items():
+            feedback = tuple(sorted({each for draft in own for each in draft.feedback}))
+            evidence = Evidence(
+                verdicts=len(feedback),
+                devices=max(draft.devices for draft in own),
+                authors=tuple(sorted({each for draft in own for each in draft.authors})),
+                contradicting=max(draft.contradicting for draft in own),
+                affected_share=min(draft.affected_share for draft in own),
+                psi=max((draft.psi for draft in own if draft.psi is not None), default=None),
+                feedback=feedback,
+                remembered=self._remembered(run.fleet, own, group),
+            )
+            yield self._suggestion(
+                who,
+                run,
+                version,
+                SuggestionKind.BASELINE_ADJUSTMENT,
+                evidence=evidence,
+                reason=_reason(level, group, own, evidence, self._settings.learning_rate),
+                adjustments=tuple(draft.adjustment for draft in own),
+            )
+
+    def _remembered(self, fleet: Fleet, drafts: Sequence[Draft], group: str) -> tuple[str, ...]:
+        signature = {each.adjustment.feature: each.adjustment.full / each.adjustment.scale for each in drafts}
+        recalled = self._memory().recall(
+            RecallQuery(tenant=fleet.tenant, fleet=fleet.name, signature=signature, words=group), limit=_REMEMBERED
+        )
+        return tuple(
+            f"{each.time:%Y-%m-%d} {each.by}: {each.outcome}{' (undone)' if each.undone else ''}"
+            for each in (one.decision for one in recalled)
+        )
+
+    def _direction(
+        self, run: Run, asked: Literal["fewer", "more"] | None
+    ) -> tuple[Literal["fewer", "more"] | None, Evidence, str]:
+        given, _ = self._corrections.feedback(run.fleet.tenant, FeedbackFilter(fleet=run.fleet.name), limit=_MOST_FEEDBACK)
+        count = {verdict: sum(each.verdict is verdict for each in given) for verdict in Verdict}
+        false, true, missed = count[Verdict.FALSE_ALARM], count[Verdict.TRUE] + count[Verdict.EXPECTED], count[Verdict.MISSED]
+        evidence = Evidence(
+            verdicts=len(given),
+            devices=len({each.device for each in given}),
+            authors=tuple(sorted({each.author for each in given})),
+        )
+        told = f"{false} verdicts say false alarm, {true} say true, {missed} rows were reported missed"
+        if asked is not None:
+            return asked, evidence, told
+        if false + true + missed < _ENOUGH_TO_RATE:
+            return None, evidence, f"{told}; at least {_ENOUGH_TO_RATE} are needed to tell a direction. Say `fewer` or `more`."
+        if true < _POOR * (false + true):
+            return "fewer", evidence, told
+        if missed > true + false or (missed and true >= _GOOD * (false + true)):
+            return "more", evidence, told
+        return None, evidence, f"{told}, which speaks neither for fewer nor for more. Say which."
+
+    def _check_domains(self, run: Run, weights: Mapping[str, float]) -> None:
+        known = sorted({metric.domain for metric in self._records.metrics(run.fleet)})
+        for domain in weights:
+            if domain not in known:
+                raise NotFound("metric domain", domain, known, listed_by="get_detector")
+
+    def _target(self, fleet: Fleet, version: BaselineVersion, wanted: int | None) -> BaselineVersion:
+        if wanted is not None:
+            found = self._records.baseline_version(fleet, wanted)
+            if found is None:
+                raise NotFound("baseline version", str(wanted), listed_by="list_baselines")
+            if found.adjustments == version.adjustments:
+                raise InvalidInput(f"version {wanted} has the adjustments that are in force. Nothing would change.")
+            return found
+        for number in range(version.version - 1, 0, -1):
+            found = self._records.baseline_version(fleet, number)
+            if found is not None and found.adjustments != version.adjustments:
+                return found
+        raise InvalidInput("no earlier version has other adjustments: there is nothing to undo.")
+
+    def _suggestion(
+        self, who: Principal, run: Run, version: BaselineVersion, kind: SuggestionKind, **parts: object
+    ) -> Suggestion:
+        """A suggestion whose id follows from what it says, so that asking twice does not make two."""
+        now = self._clock()
+        told = [run.fleet.model_dump(), run.id, kind.value, version.version, _content(parts)]
+        identity = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:10]
+        return Suggestion.model_validate(
+            {
+                "id": f"s-{identity}",
+                "fleet": run.fleet,
+                "run": run.id,
+                "kind": kind,
+                "base_version": version.version,
+                "learning_rate": self._settings.learning_rate,
+                "proposer": who.name,
+                "created": now,
+                "expires": now + timedelta(days=self._settings.expires_days),
+                **parts,
+            }
+        )
+
+    def _stored(self, who: Principal, suggestion: Suggestion) -> StandingSuggestion:
+        """The suggestion as it stands: as stored before, if it was and has not expired."""
+        now = self._clock()
+        try:
+            known = self._corrections.suggestion(who.tenant, suggestion.id, now=now)
+        except NotFound:
+            known = None
+        if known is not None and known.status is not SuggestionStatus.EXPIRED:
+            return known
+        if known is not None:
+            suggestion = suggestion.model_copy(update={"id": f"{suggestion.id}-{now:%y%m%d%H%M%S}"})
+        audit = audit_entry(who, "suggest", suggestion.id, {"digest": suggestion.digest}, now)
+        self._corrections.add_suggestion(suggestion, audit)
+        return self._corrections.suggestion(who.tenant, suggestion.id, now=now)
+
+
+def _content(parts: Mapping[str, object]) -> list[str]:
+    """What a suggestion is, apart from how it is told: what is remembered of like cases changes by the day."""
+    evidence = parts["evidence"]
+    verdicts = evidence.feedback if isinstance(evidence, Evidence) else ()
+    return [str(parts.get(name)) for name in ("adjustments", "settings", "rollback_to")] + list(verdicts)
+
+
+def _judged(rows: Displacement, given: Sequence[Feedback], code: Mapping[str, int]) -> Iterator[JudgedRow]:
+    for each in given:
+        row = rows.row_of(code[each.device], each.time) if each.device in code else None
+        if row is not None:
+            yield JudgedRow(row, each)
+
+
+def _within(feedback: Feedback, incident: Incident) -> bool:
+    return feedback.device in incident.devices and incident.start <= feedback.time <= incident.end
+
+
+def _reason(level: str, group: str, drafts: Sequence[Draft], evidence: Evidence, rate: float) -> str:
+    """Why, in one line whose numbers are those of the drafts."""
+    moves = ", ".join(
+        f"{draft.adjustment.feature} by {draft.adjustment.amount:+.4g} ({draft.adjustment.in_scales:+.2f} scales)"
+        for draft in drafts
+    )
+    since = next((draft.adjustment.since for draft in drafts if draft.adjustment.since), None)
+    onset = f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""
+    return (
+        f"{evidence.verdicts} false-alarm verdicts on {evidence.devices} devices of {level} {group}: "
+        f"{100 * (evidence.affected_share or 0):.0f} % of its devices have moved{onset}. Moves {moves}, which is "
+        f"{100 * rate:.0f} % of the median displacement of the judged devices, within bounds."
+    )
+
+
+def _summary(standing: Sequence[StandingSuggestion], refused: Sequence[Refused]) -> str:
+    if not standing:
+        return f"No suggestion: {refused[0].reason}" if refused else "No suggestion."
+    names = ", ".join(f"{each.suggestion.id} ({each.status.value})" for each in standing)
+    aside = f"; {len(refused)} refused" if refused else ""
+    return f"{len(standing)} suggestions: {names}{aside}. Nothing has changed; preview_suggestion shows what each would do."
