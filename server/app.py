@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from server.connectors.registry import Connectors
     from server.detectors.registry import Detectors
     from server.services.corrections import Corrections
+    from server.services.recollection import Recollection
     from server.services.row_scores import RowScores
     from server.services.verdicts import Verdicts
     from server.services.walk import Walk
@@ -40,6 +41,11 @@ class App:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def open_stores(self) -> None:
+        """Open every embedded store now, for a process that is to own them. Raises `StoreBusy` if another does."""
+        for store in ("records", "telemetry", "memory"):
+            getattr(self, store)
 
     @cached_property
     def records(self) -> "SqlRecords":
@@ -103,7 +109,7 @@ class App:
         )
         return Walk(
             self.records,
-            Stages(Stores(self.telemetry, self.records, self.records.corrections, self.artifacts), tools),
+            Stages(Stores(lambda: self.telemetry, self.records, self.records.corrections, self.artifacts), tools),
             self._clock,
         )
 
@@ -123,18 +129,25 @@ class App:
         return memory
 
     @cached_property
+    def recollection(self) -> "Recollection":
+        """What is remembered of decisions, kept in step with SQL."""
+        from server.services.recollection import Recollection  # noqa: PLC0415 - as above
+
+        return Recollection(self.records, self.records.corrections, lambda: self.memory, self._clock)
+
+    @cached_property
     def verdicts(self) -> "Verdicts":
         """What people say of anomalies."""
         from server.services.verdicts import Verdicts  # noqa: PLC0415 - as above
 
-        return Verdicts(self.records, self.records.corrections, lambda: self.telemetry, lambda: self.memory, self._clock)
+        return Verdicts(self.records, self.records.corrections, lambda: self.telemetry, self.recollection, self._clock)
 
     @cached_property
     def corrections(self) -> "Corrections":
         """From suggestion to changed scores."""
         from server.services.corrections import Corrections, Stores  # noqa: PLC0415 - as above
 
-        stores = Stores(self.records, self.records.corrections, lambda: self.memory)
+        stores = Stores(self.records, self.records.corrections, self.recollection)
         return Corrections(stores, self.walk, self.settings.corrections, self._clock, self.settings.threads)
 
     @cached_property

@@ -8,7 +8,23 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from server.cli import audit, baselines, bench, demo, doctor, drift, evaluate, export, findings, fleets, runs, score, walking
+from server.cli import (
+    audit,
+    baselines,
+    bench,
+    correcting,
+    demo,
+    doctor,
+    drift,
+    evaluate,
+    export,
+    findings,
+    fleets,
+    runs,
+    score,
+    serving,
+    walking,
+)
 from server.cli.exit_codes import ENDINGS, FAULT, INTERRUPTED
 from server.cli.options import AsJson
 from server.cli.shown import plain, say, say_json, say_table
@@ -39,7 +55,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (walking, runs, findings, baselines, drift, audit, score, export, fleets, demo, evaluate, bench, doctor):
+for part in (
+    walking,
+    runs,
+    findings,
+    correcting,
+    baselines,
+    drift,
+    audit,
+    score,
+    export,
+    fleets,
+    demo,
+    evaluate,
+    bench,
+    serving,
+    doctor,
+):
     part.add_to(app)
 
 

@@ -53,10 +53,15 @@ def app_of(settings: "Settings") -> "App":
 
 def walk_of(app: "App") -> "Walk":
     """The verbs of the walk, with nothing logged: what a walk warns of, the command itself says."""
+    quiet()
+    return app.walk
+
+
+def quiet() -> None:
+    """Log nothing from here on."""
     import structlog  # noqa: PLC0415 - a tenth of a second that commands which only read need not pay
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
-    return app.walk
 
 
 def fleet_of(app: "App", name: str) -> "Fleet":
@@ -93,7 +98,7 @@ def _note(app: "App", action: str, subject: str, arguments: dict[str, object], o
         AuditEntry(
             tenant=app.settings.tenant,
             time=datetime.now(UTC),
-            actor=_user(),
+            actor=user(),
             channel="cli",
             action=action,
             subject=subject,
@@ -103,7 +108,7 @@ def _note(app: "App", action: str, subject: str, arguments: dict[str, object], o
     )
 
 
-def _user() -> str:
+def user() -> str:
     """The operating system's user, by number where it has no name."""
     try:
         return getpass.getuser()

@@ -75,6 +75,7 @@ class Refusal:
     feature: str
     group: str
     reason: str
+    feedback: tuple[str, ...] = ()
 
 
 def draft_adjustments(
@@ -85,12 +86,18 @@ def draft_adjustments(
     learning_rate: float,
     limits: Limits,
 ) -> tuple[list[Draft], list[Refusal]]:
-    """Adjustments that the verdicts speak for, and why others do not come about."""
+    """Adjustments that the verdicts speak for, and why others do not come about.
+
+    A displaced row is often off in several features; what no draft explains is refused, and the rest goes without saying.
+    """
     drafter = _Drafter(displacement, judged, baselines, learning_rate, limits)
     found = [
         one for feature in range(len(displacement.features)) for sign in (1.0, -1.0) for one in drafter.follow(feature, sign)
     ]
-    return [one for one in found if isinstance(one, Draft)], [one for one in found if isinstance(one, Refusal)]
+    drafts = [one for one in found if isinstance(one, Draft)]
+    explained = {each for draft in drafts for each in draft.feedback}
+    refused = [one for one in found if isinstance(one, Refusal) and not explained.issuperset(one.feedback)]
+    return drafts, refused
 
 
 class _Drafter:
@@ -127,7 +134,8 @@ class _Drafter:
                 left = [each for each in left if each not in of_group]
         if left:
             name = self._rows.features[feature].name
-            yield Refusal(name, self._common(left), self._wanting(left, Level.COHORT) or "no one group holds these verdicts.")
+            why = self._wanting(left, Level.COHORT) or "no one group holds these verdicts."
+            yield Refusal(name, self._common(left), why, _ids(left))
 
     def _is_off(self, judged: JudgedRow, feature: int, sign: float) -> bool:
         metric = self._rows.features[feature].metric.name
@@ -181,7 +189,10 @@ class _Drafter:
         ]
         if len(against) > self._limits.max_contradicting * (len(against) + len(judged)):
             return Refusal(
-                name, group, f"{len(judged)} verdicts say false alarm and {len(against)} say true. Settle which they are first."
+                name,
+                group,
+                f"{len(judged)} verdicts say false alarm and {len(against)} say true. Settle which they are first.",
+                _ids(judged),
             )
         inside = self._rows.codes[level] == code
         own = inside & self._of_devices(judged)
@@ -192,10 +203,11 @@ class _Drafter:
                 group,
                 "the marked rows are off, but most rows of their devices are not, or no longer: there is no new level to "
                 "learn. Mark it expected for as long as it lasts, or ask for fewer anomalies with suggest_detector_settings.",
+                _ids(judged),
             )
         gap = float(np.median(self._rows.gap[[each.row for each in judged], feature]))
         if sign * gap <= 0:
-            return Refusal(name, group, "what was approved before has caught up with the judged rows.")
+            return Refusal(name, group, "what was approved before has caught up with the judged rows.", _ids(judged))
         affected = self._affected_share(judged, where, feature, sign)
         if level is not Level.DEVICE and affected < self._limits.min_affected:
             return Refusal(
@@ -203,6 +215,7 @@ class _Drafter:
                 group,
                 f"only {100 * affected:.0f} % of the {level.value}'s devices are displaced so far; a shift would hide trouble "
                 "of the others. Mark rows of single devices on several days, so that those devices' own baselines move.",
+                _ids(judged),
             )
         return self._sized(statistics, code, feature, gap, since, judged, len(against), affected)
 
@@ -221,9 +234,8 @@ class _Drafter:
         index = [each.name for each in self._baselines.features].index(name)
         scale, median = float(statistics.scale[code, index]), float(np.nan_to_num(statistics.median[code, index]))
         if abs(gap) < _LEFT * scale:
-            return Refusal(
-                name, group, f"the judged rows lie {abs(gap) / scale:.1f} scales off by now: there is little left to learn."
-            )
+            why = f"the judged rows lie {abs(gap) / scale:.1f} scales off by now: there is little left to learn."
+            return Refusal(name, group, why, _ids(judged))
         most = self._limits.max_move * scale
         amount = float(np.clip(self._rate * gap, -most, most))
         before = sum(
@@ -237,6 +249,7 @@ class _Drafter:
                 group,
                 f"all approvals together would move it by {abs(before + amount) / scale:.1f} scales; the bound is "
                 f"{self._limits.max_drift:g}. Recompute the baselines on newer telemetry instead.",
+                _ids(judged),
             )
         adjustment = Adjustment(
             level=statistics.level,
@@ -250,7 +263,7 @@ class _Drafter:
         )
         return Draft(
             adjustment,
-            tuple(each.feedback.id for each in judged),
+            _ids(judged),
             len({each.feedback.device for each in judged}),
             tuple(sorted({each.feedback.author for each in judged})),
             contradicting,
@@ -302,6 +315,10 @@ class _Drafter:
         """What to call rows that no one group holds."""
         cohorts = {" / ".join(each.feedback.cohort) for each in judged}
         return cohorts.pop() if len(cohorts) == 1 else f"{len(cohorts)} cohorts"
+
+
+def _ids(judged: Sequence[JudgedRow]) -> tuple[str, ...]:
+    return tuple(each.feedback.id for each in judged)
 
 
 def _median_by(keys: Rows | Codes, values: np.ndarray) -> tuple[Rows, np.ndarray]:

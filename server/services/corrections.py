@@ -30,12 +30,12 @@ from server.pipeline.counterfactual import Stored
 from server.pipeline.displacement import microseconds
 from server.pipeline.stored import baseline_rows
 from server.services.previews import Previews, settings_then
-from server.services.remembering import of_suggestion
+from server.services.recollection import Recollection
 from server.services.suggesting import Direction, Suggested, Suggesting
 from server.services.verdicts import audit_entry
 from server.services.walk import StageProgress, Walk, silent
 from server.settings import CorrectionSettings
-from server.storage.base import Application, CorrectionRecords, DecisionMemory, Records
+from server.storage.base import Application, CorrectionRecords, Records
 
 _MOST_FEEDBACK = 1_000_000
 _MOST_EFFECTS = 1_000
@@ -56,7 +56,7 @@ class Stores:
 
     records: Records
     corrections: CorrectionRecords
-    memory: Callable[[], DecisionMemory]
+    recollection: Recollection
 
 
 class Corrections:
@@ -66,7 +66,7 @@ class Corrections:
         self, stores: Stores, walk: Walk, settings: CorrectionSettings, clock: Callable[[], datetime], threads: int = 1
     ) -> None:
         self._stores, self._walk, self._settings, self._clock = stores, walk, settings, clock
-        self._suggesting = Suggesting(stores.records, stores.corrections, walk.stages, stores.memory, settings, clock)
+        self._suggesting = Suggesting(stores.records, stores.corrections, walk.stages, stores.recollection, settings, clock)
         self._previews = Previews(stores.records, stores.corrections, walk.stages, settings, threads)
 
     def suggest_adjustments(
@@ -189,7 +189,7 @@ class Corrections:
         decided = self._stores.corrections.decide(
             who.tenant, decision, audit_entry(who, action, suggestion_id, decision.model_dump(mode="json"), now)
         )
-        self._remember(decided)
+        self._stores.recollection.decided(decided)
         return decided
 
     def apply(self, who: Principal, suggestion_id: str, progress: StageProgress = silent) -> Applied:
@@ -207,7 +207,7 @@ class Corrections:
             effect = self._apply(who, standing)
         run = self._walk.advance(who.tenant, effect.run, progress=progress)
         effect = self._completed(effect, run)
-        self._remember(self._stores.corrections.suggestion(who.tenant, suggestion_id, now=self._clock()))
+        self._stores.recollection.decided(self._stores.corrections.suggestion(who.tenant, suggestion_id, now=self._clock()))
         due = run.next_stage()
         return Applied(
             suggestion=suggestion_id,
@@ -340,12 +340,7 @@ class Corrections:
             standing = self._stores.corrections.suggestion(rollback.fleet.tenant, effect.suggestion, now=now)
             if not kept.issuperset(standing.suggestion.adjustments):
                 self._stores.corrections.save_effect(effect.model_copy(update={"undone_by": rollback.suggestion}))
-                self._remember(standing, undone=True)
-
-    def _remember(self, standing: StandingSuggestion, *, undone: bool = False) -> None:
-        domains = {metric.name: metric.domain for metric in self._stores.records.metrics(standing.suggestion.fleet)}
-        remembered = of_suggestion(standing, domains)
-        self._stores.memory().remember([remembered.model_copy(update={"undone": undone})])
+                self._stores.recollection.decided(standing, undone=True)
 
     def _by_policy(self, standing: StandingSuggestion) -> StandingSuggestion:
         """The suggestion, approved and applied if a policy is configured and all its bounds hold."""

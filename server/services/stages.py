@@ -43,9 +43,9 @@ _MOST_MARKED = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The places where a walk keeps things."""
+    """The places where a walk keeps things. Telemetry is opened when first needed: one process at a time can."""
 
-    telemetry: TelemetryStore
+    telemetry: Callable[[], TelemetryStore]
     records: Records
     corrections: CorrectionRecords
     artifacts: ArtifactStore
@@ -89,7 +89,7 @@ class Stages:
 
     def ingest(self, run: Run, progress: Progress) -> Outcome:
         """Store the run's source and freeze the snapshot that the rest of the walk reads."""
-        tools, telemetry = self._tools, self._stores.telemetry
+        tools, telemetry = self._tools, self._stores.telemetry()
         source = tools.connectors.open(run.source.connector, run.source.location, run.source.options)
         report = telemetry.ingest(
             run.fleet,
@@ -115,7 +115,7 @@ class Stages:
         """Features of every row of the snapshot."""
         snapshot = self.snapshot(run)
         plan = plan_features(snapshot, run.settings.features)
-        blocks = self._stores.telemetry.blocks(snapshot, rows=_BLOCK_ROWS)
+        blocks = self._stores.telemetry().blocks(snapshot, rows=_BLOCK_ROWS)
         batches = _counted(engineer_features(blocks, plan, threads=self._tools.threads), progress, snapshot.rows)
         artifact = self._write(run, Stage.FEATURES, ".parquet", lambda path: write_table(path, batches))
         summary = f"{len(plan.features)} features over {plan.window}, changes since {plan.lag} before, {snapshot.rows:,} rows"
@@ -220,7 +220,7 @@ class Stages:
         flagged = flagged_rows(path)
         progress(0, flagged.num_rows)
         snapshot, members = self.snapshot(run), self.members(run)
-        presence, health = presence_of(path, snapshot.interval), self._stores.telemetry.health(run.fleet)
+        presence, health = presence_of(path, snapshot.interval), self._stores.telemetry().health(run.fleet)
         grouped = group_incidents(flagged, presence, members, run=run, snapshot=snapshot, health=health)
         rows = anomaly_rows(flagged, run, members, grouped.incident_of_row, self.versions(run), self.trained(run).threshold)
         stored = self._stores.records.persist_scored(run, scores.digest, rows, grouped.incidents)
@@ -240,7 +240,7 @@ class Stages:
 
     def members(self, run: Run) -> Members:
         """The names behind the codes in the run's artifacts."""
-        return self._stores.telemetry.members(self.snapshot(run))
+        return self._stores.telemetry().members(self.snapshot(run))
 
     def feature_table(self, run: Run) -> FeatureTable:
         """The run's features."""

@@ -22,10 +22,11 @@ from server.pipeline.baselines import BaselineSet, RawFallback
 from server.pipeline.displacement import Displacement, measure
 from server.pipeline.exclusion import open_incidents
 from server.services.fleets import fleet_named, shown_run
+from server.services.recollection import Recollection
 from server.services.stages import Stages
 from server.services.verdicts import audit_entry
 from server.settings import CorrectionSettings
-from server.storage.base import CorrectionRecords, DecisionMemory, Records
+from server.storage.base import CorrectionRecords, Records
 
 Direction = Literal["fewer", "more"]
 
@@ -64,12 +65,12 @@ class Suggesting:
         records: Records,
         corrections: CorrectionRecords,
         stages: Stages,
-        memory: Callable[[], DecisionMemory],
+        recollection: Recollection,
         settings: CorrectionSettings,
         clock: Callable[[], datetime],
     ) -> None:
         self._records, self._corrections, self._stages = records, corrections, stages
-        self._memory, self._settings, self._clock = memory, settings, clock
+        self._recollection, self._settings, self._clock = recollection, settings, clock
 
     def adjustments(
         self,
@@ -247,7 +248,7 @@ class Suggesting:
 
     def _remembered(self, fleet: Fleet, drafts: Sequence[Draft], group: str) -> tuple[str, ...]:
         signature = {each.adjustment.feature: each.adjustment.full / each.adjustment.scale for each in drafts}
-        recalled = self._memory().recall(
+        recalled = self._recollection.evidence(
             RecallQuery(tenant=fleet.tenant, fleet=fleet.name, signature=signature, words=group), limit=_REMEMBERED
         )
         return tuple(

@@ -15,8 +15,9 @@ from server.domain.run import Run
 from server.domain.telemetry import Fleet, Frozen
 from server.errors import InvalidInput, NotFound
 from server.services.fleets import fleet_named, shown_run
+from server.services.recollection import Recollection
 from server.services.remembering import conflicts, of_act
-from server.storage.base import CorrectionRecords, DecisionMemory, Records, TelemetryStore
+from server.storage.base import CorrectionRecords, Records, TelemetryStore
 
 _SIGNATURE_METRICS = 5
 _EXAMPLES = 5
@@ -68,11 +69,11 @@ class Verdicts:
         records: Records,
         corrections: CorrectionRecords,
         telemetry: Callable[[], TelemetryStore],
-        memory: Callable[[], DecisionMemory],
+        recollection: Recollection,
         clock: Callable[[], datetime],
     ) -> None:
         self._records, self._corrections, self._clock = records, corrections, clock
-        self._telemetry, self._memory = telemetry, memory
+        self._telemetry, self._recollection = telemetry, recollection
 
     def record(  # noqa: PLR0913 - the ways to say which anomalies are meant, and what of them
         self,
@@ -112,7 +113,7 @@ class Verdicts:
         superseded = self._corrections.add_feedback(
             rows, self._audit(who, "record_feedback", subject, {"verdict": verdict.value, "note": note, "rows": len(rows)})
         )
-        self._memory().remember([of_act(rows, self._domains(rows[0].fleet), title)])
+        self._recollection.act(rows, title)
         devices = len({each.device for each in found})
         said = f"{len(found):,} anomalies of {devices:,} devices marked {verdict.value}"
         muted = f"; rule {rule.id} mutes the like until {rule.until:%Y-%m-%d %H:%M} UTC unless worse" if rule else ""
@@ -184,7 +185,7 @@ class Verdicts:
         ][:MOST_VERDICTS]
         if missed:
             self._corrections.add_feedback(missed, self._audit(who, "report_missed", whom, {"note": note, "rows": len(missed)}))
-            self._memory().remember([of_act(missed, self._domains(chosen), f"missed: {whom}, {window}")])
+            self._recollection.act(missed, f"missed: {whom}, {window}")
         devices = len({name for name, _ in rows})
         already = f"; {len(known):,} rows were flagged already" if known else ""
         return MissedReceipt(
@@ -215,7 +216,7 @@ class Verdicts:
             sample = of_act([_feedback(each, "a", Verdict.TRUE, who, self._clock(), "", "") for each in found], {}, title)
             cohort = sample.cohort[0] if sample.cohort else ""
             query = query.model_copy(update={"signature": sample.signature, "words": f"{words} {title} {cohort}".strip()})
-        recalled = tuple(self._memory().recall(query, limit=limit))
+        recalled = tuple(self._recollection.recall(query, limit=limit))
         return RecallAnswer(
             recalled=recalled, summary=conflicts(recalled) if recalled else "No earlier decision on a like case."
         )
@@ -334,9 +335,6 @@ class Verdicts:
         )
         found, _ = self._records.anomalies(who.tenant, wanted, limit=MOST_VERDICTS)
         return {(each.device, each.time) for each in found if each.device in devices}
-
-    def _domains(self, fleet: Fleet) -> dict[str, str]:
-        return {metric.name: metric.domain for metric in self._records.metrics(fleet)}
 
     def _audit(self, who: Principal, action: str, subject: str, arguments: Mapping[str, object]) -> AuditEntry:
         return audit_entry(who, action, subject, arguments, self._clock())
