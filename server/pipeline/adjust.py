@@ -26,6 +26,8 @@ _LEFT = 0.5
 _HALF = 0.5
 """Share of the typical displacement beyond which a stretch of time, or a device, counts as displaced."""
 _DAY = 86_400_000_000
+_STEPS = 12
+"""Parts of a window that the moment of a step is found in."""
 _PAUSE = 3
 """Days that a lasting displacement may not show, such as a weekend, in its course and before the window's end."""
 
@@ -293,7 +295,18 @@ class _Drafter:
         if len(off) == 0 or int(off[-1]) < int(self._day.max()) - _PAUSE:
             return None
         breaks = np.flatnonzero(np.diff(off) > _PAUSE + 1)
-        return max(int(off[breaks[-1] + 1 if len(breaks) else 0]) * _DAY, self._begin)
+        day = int(off[breaks[-1] + 1 if len(breaks) else 0]) * _DAY
+        return max(self._step(rows, feature, sign, day, _HALF * typical), self._begin)
+
+    def _step(self, rows: Rows, feature: int, sign: float, day: int, half: float) -> int:
+        """The moment of the step around the first displaced day: half a window before the median gap passes half for good."""
+        near = rows[np.abs(self._rows.time[rows] - day) <= _DAY]
+        spell = self._rows.window // _STEPS
+        stretches, median = _median_by(self._rows.time[near] // spell, sign * self._rows.whole[near, feature])
+        below = np.flatnonzero(median < half)
+        if len(below) == 0 or below[-1] + 1 == len(stretches):
+            return day
+        return int(stretches[below[-1] + 1]) * spell - self._rows.window // 2
 
     def _affected_share(self, judged: Sequence[JudgedRow], where: tuple[Level, int], feature: int, sign: float) -> float:
         """Share of the group's devices whose median gap since the first verdict is at least half of the judged devices'."""

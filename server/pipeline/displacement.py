@@ -37,6 +37,8 @@ class Displacement:
     z: Floats
     """The same in robust scales."""
     time: Rows
+    window: int
+    """Of the features, in microseconds."""
     codes: dict[Level, Codes]
     """Group code of each row by level, -1 for none."""
 
@@ -65,6 +67,7 @@ def measure(table: FeatureTable, members: Members, baselines: BaselineSet, devic
         np.concatenate([gap for gap, _ in alone]),
         np.concatenate([z for _, z in alone]),
         np.concatenate([block.column("time").to_numpy() for block in blocks]),
+        baselines.plan.window // _MICROSECOND,
         {level: np.concatenate([part[level] for part in codes]) for level in Level},
     )
 

@@ -63,7 +63,7 @@ def gate(measured: Measured, *, max_move: float, max_drift: float, adds_are_want
         ),
         GateFinding(
             rule=NEW_ALARMS,
-            passed=adds_are_wanted or (share <= _NEW_SHARE and new <= gone),
+            passed=adds_are_wanted or share <= _NEW_SHARE,
             overridable=True,
             detail=f"{new:,} rows would newly be flagged, {100 * share:.1f} % of the {measured.alarms_before:,} flagged now; "
             f"{gone:,} would go",

@@ -3,7 +3,7 @@
 The only place that makes a `DesignMatrix`, and it takes nothing but a `BaselineSet` or an explicit `RawFallback`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from server.domain.baseline import Level, Statistic
 from server.kernels.zscore import fill_z
 from server.pipeline.baselines import BaselineSet, LevelStatistics, RawFallback
 from server.pipeline.features import FeaturePlan, device_bounds
-from server.pipeline.overlay import beginnings, moves_of, shift_of
+from server.pipeline.overlay import moves_of, shift_of, transitions
 from server.pipeline.parallel import in_order
 
 Floats = npt.NDArray[np.float64]
@@ -56,13 +56,13 @@ class Normalizer:
         self._baselines = baselines
         parents = (None, *baselines.levels)
         self._moves = moves_of(baselines)
-        self._beginnings = beginnings(self._moves)
+        self._transitions = transitions(self._moves)
         self._shrinkage = [_shrinkage(level, parent) for level, parent in zip(baselines.levels, parents, strict=False)]
 
     def expect(self, codes: dict[Level, Codes], time: Rows | None = None, *, narrowest: Level = Level.DEVICE) -> Expectation:
         """What is typical for rows with those group codes (-1 for none), down to the narrowest level allowed.
 
-        Adjustments that begin after a row's `time` do not move it; without `time`, all have begun.
+        Adjustments that begin after a row's `time` do not move it; without `time`, all have settled.
         """
         allowed = list(Level)[: list(Level).index(narrowest) + 1]
         groups = len(codes[Level.GLOBAL])
@@ -95,7 +95,7 @@ class Normalizer:
 
     def matrix(self, block: pa.RecordBatch) -> DesignMatrix:
         """The block's design matrix: every feature against its own level, then every mean against its cohort."""
-        starts, segment = _segments(block, self._beginnings)
+        starts, segment = _segments(block, self._transitions)
         codes, time = self.codes(block, starts), block.column("time").to_numpy()[starts]
         own, cohort = self.expect(codes, time), self.expect(codes, time, narrowest=Level.COHORT)
         columns = design_columns(self._baselines.plan)
@@ -116,7 +116,7 @@ class Normalizer:
 
     def gaps(self, block: pa.RecordBatch, features: Rows) -> tuple[Floats, Floats]:
         """How far those features (by index) lie from what is typical for each row, and over their scale; (rows, features)."""
-        starts, segment = _segments(block, self._beginnings)
+        starts, segment = _segments(block, self._transitions)
         own = self.expect(self.codes(block, starts), block.column("time").to_numpy()[starts])
         deviation, cell = self._profile(block)
         values = np.stack([block.column(self._baselines.features[feature].name).to_numpy() for feature in features], axis=1)
@@ -176,16 +176,18 @@ def raw_matrix(block: pa.RecordBatch, fallback: RawFallback) -> DesignMatrix:
     return design_matrix(block, columns, z, fallback.reason)
 
 
-def _segments(block: pa.RecordBatch, beginnings: Rows) -> tuple[Rows, Codes]:
+def _segments(block: pa.RecordBatch, transitions: Sequence[tuple[int, int]]) -> tuple[Rows, Codes]:
     """First row of each run of rows with the same device, cohort, store, customer and adjustments, and each row's run."""
     keys = [block.column(key).to_numpy() for key in ("device", "cohort", "store", "customer")]
     begins = np.zeros(block.num_rows, bool)
     begins[:1] = True
     for key in keys:
         begins[1:] |= key[1:] != key[:-1]
-    if len(beginnings):
-        begun = np.searchsorted(beginnings, block.column("time").to_numpy(), side="right")
-        begins[1:] |= begun[1:] != begun[:-1]
+    for begin, end in transitions:
+        time = block.column("time").to_numpy()
+        within = (time >= begin) & (time < end)
+        begins[1:] |= within[1:] | within[:-1]
+        begins[1:] |= (time[1:] >= end) != (time[:-1] >= end)
     return np.flatnonzero(begins), (np.cumsum(begins) - 1).astype(np.int32)
 
 

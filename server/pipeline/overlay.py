@@ -1,7 +1,11 @@
-"""Approved adjustments laid over an estimate: whose centre each one moves, and what is left of it under a new estimate."""
+"""Approved adjustments laid over an estimate: whose centre each one moves, and what is left of it under a new estimate.
+
+A level that moved at a moment fills a rolling window only by and by: what is expected of the mean rises over one window, and
+what is expected of its spread and of its change rises and falls again. So the step itself is explained, not only what follows.
+"""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from server.domain.baseline import Adjustment, Level
+from server.domain.baseline import Adjustment, Level, Statistic
 
 if TYPE_CHECKING:
     from server.pipeline.baselines import BaselineSet
@@ -25,50 +29,110 @@ _ALWAYS = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """An adjustment as codes of one baseline set; `since` in microseconds since 1970 UTC, the smallest integer for always."""
+    """What an adjustment does to one feature, in codes of one baseline set; times in microseconds since 1970 UTC.
+
+    `statistic` says how a step of `amount` shows: at once filled in a level, passing in a change and in a spread.
+    """
 
     level: Level
     group: int
     feature: int
+    statistic: Statistic
     amount: float
     since: int
+    """The smallest integer for always."""
+    window: int
+    lag: int
+    spread: float = 0.0
+    """What is typical of the group's spread where there is no step."""
+
+    @property
+    def settled(self) -> int:
+        """From when on what it adds stays the same."""
+        return self.since if self.since == _ALWAYS else self.since + self.window + self.lag
+
+    @property
+    def last(self) -> float:
+        """What it adds once it has settled."""
+        return self.amount if self.statistic is Statistic.MEAN else 0.0
+
+    def at(self, time: Times) -> Floats:
+        """What it adds at those times."""
+        if self.since == _ALWAYS:
+            return np.full(len(time), self.last)
+        filled = self._filled(time)
+        if self.statistic is Statistic.MEAN:
+            return self.amount * filled
+        if self.statistic is Statistic.CHANGE:
+            return self.amount * (filled - self._filled(time - self.lag))
+        # a window of which a share f lies after a step has the variance of the rest, and f (1 - f) times the squared step
+        return np.sqrt(self.spread**2 + filled * (1.0 - filled) * self.amount**2) - self.spread
+
+    def _filled(self, time: Times) -> Floats:
+        return np.clip((time - self.since) / self.window, 0.0, 1.0)
 
 
 def moves_of(baselines: "BaselineSet") -> tuple[Move, ...]:
     """The set's adjustments by code. One of a group or feature that the set does not have moves nothing, and is left out."""
+    moves = tuple(move for each in baselines.adjustments for move in _moves(each, baselines))
+    return (*moves, *_steps(moves, baselines))
+
+
+def _moves(adjustment: Adjustment, baselines: "BaselineSet") -> Iterator[Move]:
     feature = {each.name: index for index, each in enumerate(baselines.features)}
-    group = {level.level: {name: code for code, name in enumerate(level.groups)} for level in baselines.levels}
-    return tuple(
-        Move(each.level, group[each.level][each.group], feature[each.feature], each.amount, _since(each))
-        for each in baselines.adjustments
-        if each.feature in feature and each.group in group.get(each.level, {})
-    )
+    groups = next((level.groups for level in baselines.levels if level.level is adjustment.level), ())
+    if adjustment.feature in feature and adjustment.group in groups:
+        yield Move(
+            adjustment.level,
+            groups.index(adjustment.group),
+            feature[adjustment.feature],
+            Statistic.MEAN,
+            adjustment.amount,
+            _since(adjustment),
+            baselines.plan.window // _MICROSECOND,
+            baselines.plan.lag // _MICROSECOND,
+        )
 
 
-def beginnings(moves: Sequence[Move]) -> Times:
-    """The moments at which adjustments begin to count, sorted."""
-    return np.array(sorted({move.since for move in moves if move.since != _ALWAYS}), np.int64)
+def _steps(moves: Sequence[Move], baselines: "BaselineSet") -> Iterator[Move]:
+    """How the steps of approved levels show in changes and spreads of their metrics; together, as spreads do not add."""
+    statistics = {level.level: level for level in baselines.levels}
+    by_name = {each.name: index for index, each in enumerate(baselines.features)}
+    together: dict[tuple[Level, int, int], list[Move]] = defaultdict(list)
+    for move in moves:
+        if move.since != _ALWAYS and baselines.features[move.feature].statistic is Statistic.MEAN:
+            together[move.level, move.group, move.feature].append(move)
+    for (level, group, feature), own in together.items():
+        metric = baselines.features[feature].metric.name
+        step = replace(own[0], amount=sum(move.amount for move in own), since=min(move.since for move in own))
+        yield replace(step, statistic=Statistic.CHANGE, feature=by_name[f"{metric}_{Statistic.CHANGE.value}"])
+        spread = by_name[f"{metric}_{Statistic.STD.value}"]
+        typical = float(np.nan_to_num(statistics[level].median[group, spread]))
+        yield replace(step, statistic=Statistic.STD, feature=spread, spread=max(typical, 0.0))
+
+
+def transitions(moves: Sequence[Move]) -> tuple[tuple[int, int], ...]:
+    """The stretches of time, begin and end, within which what is expected changes from row to row."""
+    return tuple(sorted({(move.since, move.settled) for move in moves if move.since != _ALWAYS}))
 
 
 def shift_of(moves: Sequence[Move], codes: Mapping[Level, Codes], time: Times | None, features: int) -> Floats:
     """What adjustments add to the centre of rows with those group codes (-1 for none) at those times; (rows, features).
 
-    Without `time` every adjustment has begun.
+    Without `time` every adjustment has settled.
     """
     shift = np.zeros((len(codes[Level.GLOBAL]), features))
     for move in moves:
         moved = codes[move.level] == move.group
-        if time is not None and move.since != _ALWAYS:
-            moved &= time >= move.since
-        shift[moved, move.feature] += move.amount
+        shift[moved, move.feature] += move.last if time is None else move.at(time[moved])
     return shift
 
 
 def group_shifts(moves: Sequence[Move], groups: int, features: int) -> Floats:
-    """What adjustments of one level add to each of its groups once all have begun; shape (groups, features)."""
+    """What adjustments of one level add to each of its groups once all have settled; shape (groups, features)."""
     shift = np.zeros((groups, features))
     for move in moves:
-        shift[move.group, move.feature] += move.amount
+        shift[move.group, move.feature] += move.last
     return shift
 
 
