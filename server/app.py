@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from server.connectors.registry import Connectors
     from server.detectors.registry import Detectors
     from server.services.corrections import Corrections
+    from server.services.questions import Questions
     from server.services.recollection import Recollection
     from server.services.row_scores import RowScores
     from server.services.verdicts import Verdicts
@@ -149,6 +150,28 @@ class App:
 
         stores = Stores(self.records, self.records.corrections, self.recollection)
         return Corrections(stores, self.walk, self.settings.corrections, self._clock, self.settings.threads)
+
+    @cached_property
+    def questions(self) -> "Questions":
+        """Answers to what people and agents ask."""
+        from server.services.questions import Questions  # noqa: PLC0415 - as above
+        from server.services.reading.shelf import Shelf  # noqa: PLC0415 - as above
+        from server.services.reading.sources import Sources  # noqa: PLC0415 - as above
+        from server.storage.telemetry.locked import LockedDuckDB  # noqa: PLC0415 - as above
+
+        return Questions(
+            Sources(
+                records=self.records,
+                corrections=self.records.corrections,
+                memory=lambda: self.memory,
+                stages=self.walk.stages,
+                telemetry=self.telemetry,
+                queries=LockedDuckDB(),
+                clock=self._clock,
+                shelf=Shelf(),
+                threads=self.settings.threads,
+            )
+        )
 
     @cached_property
     def row_scores(self) -> "RowScores":
