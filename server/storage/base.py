@@ -15,7 +15,7 @@ from server.domain.anomaly import Anomaly, AnomalyFilter, Incident
 from server.domain.audit import AuditEntry
 from server.domain.baseline import Baseline, BaselineVersion, DetectorVersion, Level
 from server.domain.feedback import ExpectedRule, Feedback, FeedbackFilter
-from server.domain.memory import RecallQuery, Recalled, RememberedDecision
+from server.domain.memory import Recalled, RecallQuery, RememberedDecision
 from server.domain.run import Run
 from server.domain.suggestion import Decision, Effect, Preview, StandingSuggestion, Suggestion, SuggestionStatus
 from server.domain.telemetry import Change, Fleet, FleetHealth, IngestReport, Members, Metric, Rejection, Snapshot
@@ -99,12 +99,46 @@ class TelemetryStore(Protocol):
         """Change-log rows in [start, end], oldest first."""
         ...
 
+    def extent(self, fleet: Fleet) -> tuple[datetime | None, datetime | None]:
+        """First and last event time stored now. Raises `NotFound` for a fleet never ingested."""
+        ...
+
     def health(self, fleet: Fleet) -> FleetHealth:
         """What is stored of the fleet now, and what was kept aside. Raises `NotFound` for a fleet never ingested."""
         ...
 
     def close(self) -> None:
         """Release the files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRows:
+    """What a query gave: names and types of its columns, and at most as many rows as were asked for."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: list[tuple[object, ...]]
+    truncated: bool
+
+
+class LockedQueries(Protocol):
+    """Foreign SQL over one table that is handed to it, in a database of its own that holds nothing else and reaches nothing."""
+
+    def columns(self, sql: str) -> frozenset[str] | None:
+        """The column names that the query reads, in lower case; None if it may read all (`*`).
+
+        Raises:
+            InvalidInput: it is not exactly one SELECT, reads another table, or calls what is not allowed.
+        """
+        ...
+
+    def run(self, table: pa.Table, sql: str, *, limit: int) -> QueryRows:
+        """The first `limit` rows of the query over `table`, which it calls `telemetry`.
+
+        Raises:
+            InvalidInput: as `columns` does, or it fails, takes too long or too much memory.
+        """
         ...
 
 

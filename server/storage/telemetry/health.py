@@ -32,6 +32,13 @@ def fleet_health(tables: FleetTables, lateness: timedelta) -> FleetHealth:
     )
 
 
+def extent(tables: FleetTables) -> tuple[datetime | None, datetime | None]:
+    """First and last event time of the rows stored now."""
+    query = f"SELECT min(time), max(time) FROM {tables.table('telemetry')} WHERE removed = {FOREVER}"
+    first, last = tables.fetch(query)[0]
+    return _moment(first), _moment(last)
+
+
 def _history(tables: FleetTables) -> tuple[int, Counter[Rejection]]:
     rows_in, rejected = 0, Counter[Rejection]()
     for displaced, text in tables.fetch(f"SELECT displaced, report FROM {tables.table('ingests')}"):

@@ -17,7 +17,7 @@ from server.connectors.base import Source
 from server.domain.telemetry import Change, Fleet, FleetHealth, IngestReport, Metric, Rejection, Snapshot
 from server.errors import NotFound, StoreBusy, Unavailable
 from server.storage.base import Members, Progress, RejectedRow
-from server.storage.telemetry.health import fleet_health
+from server.storage.telemetry.health import extent, fleet_health
 from server.storage.telemetry.ingest import Ingest
 from server.storage.telemetry.reading import Reader, Window
 from server.storage.telemetry.schema import FleetTables
@@ -118,6 +118,11 @@ class DuckDBTelemetryStore:
             )
             for time, kind, text, scope, before, after in rows
         ]
+
+    def extent(self, fleet: Fleet) -> tuple[datetime | None, datetime | None]:
+        """First and last event time stored now. Raises `NotFound` for a fleet never ingested."""
+        with self._cursor() as cursor:
+            return extent(self._existing(cursor, fleet))
 
     def health(self, fleet: Fleet) -> FleetHealth:
         """What is stored of the fleet now, and what was not. Raises `NotFound` for a fleet never ingested."""

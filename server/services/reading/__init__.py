@@ -1,0 +1,1 @@
+"""Answers to questions, one subject a file; `server.services.questions` is the door."""
