@@ -1,6 +1,6 @@
-"""The tables of `Records`. Every row names its tenant; what is nested is kept as the JSON of its pydantic model.
+"""The tables of `Records` and `CorrectionRecords`. Every row names its tenant.
 
-The migrations make these tables; a test holds the two to each other.
+What is nested is kept as the JSON of its pydantic model. The migrations make these tables; a test holds the two to each other.
 """
 # pyright: reportAssignmentType=false
 # SQLModel declares `__tablename__` as a descriptor, and takes a string
@@ -207,3 +207,111 @@ class AuditHeadRow(SQLModel, table=True):
     tenant: str = Field(primary_key=True, sa_type=NAME)
     number: int
     hash: str = Field(sa_type=Text)
+
+
+class FeedbackRow(SQLModel, table=True):
+    """One verdict. The one without `superseded` is current, and there is at most one for a device and time.
+
+    Times are in microseconds since 1970 UTC, as telemetry has them. `metrics` has each metric as JSON on a line of its own.
+    """
+
+    __tablename__ = "feedback"
+    __table_args__ = (
+        Index("feedback_by_age", "tenant", "created", "id"),
+        Index("feedback_by_act", "tenant", "act"),
+        Index(
+            "feedback_current",
+            "tenant",
+            "fleet",
+            "device",
+            "time",
+            unique=True,
+            sqlite_where=text("superseded IS NULL"),
+            postgresql_where=text("superseded IS NULL"),
+        ),
+    )
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    id: str = Field(primary_key=True, sa_type=NAME)
+    act: str = Field(sa_type=NAME)
+    fleet: str = Field(sa_type=NAME)
+    run: str = Field(sa_type=NAME)
+    verdict: str = Field(sa_type=NAME)
+    anomaly: str = Field(sa_type=NAME)
+    device: str = Field(sa_type=NAME)
+    time: int = Field(sa_type=BigInteger)
+    metrics: str = Field(sa_type=Text)
+    author: str = Field(sa_type=NAME)
+    created: int = Field(sa_type=BigInteger)
+    superseded: int | None = Field(default=None, sa_type=BigInteger)
+    body: str = Field(sa_type=Text)
+
+
+class ExpectedRuleRow(SQLModel, table=True):
+    """A rule for what is expected; `ended` is set when a person ends it early."""
+
+    __tablename__ = "expected_rule"
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    id: str = Field(primary_key=True, sa_type=NAME)
+    fleet: str = Field(sa_type=NAME)
+    created: datetime
+    until: datetime
+    ended: datetime | None = None
+    body: str = Field(sa_type=Text)
+
+
+class SuggestionRow(SQLModel, table=True):
+    """A suggestion and how far it came; `expires` is that of the suggestion, and once approved that of the approval.
+
+    `status` is what was done to it; expired and stale are told from the time and the version in force. `preview` is the
+    digest of its newest preview.
+    """
+
+    __tablename__ = "suggestion"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'approved', 'rejected', 'applied')", name="suggestion_status"),
+        Index("suggestion_by_age", "tenant", "created", "id"),
+    )
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    id: str = Field(primary_key=True, sa_type=NAME)
+    fleet: str = Field(sa_type=NAME)
+    created: datetime
+    expires: datetime
+    base_version: int
+    status: str = Field(sa_type=NAME)
+    decision: str | None = Field(default=None, sa_type=Text)
+    applied_version: int | None = None
+    preview: str | None = Field(default=None, sa_type=NAME)
+    body: str = Field(sa_type=Text)
+
+
+class PreviewRow(SQLModel, table=True):
+    """What a suggestion would do, as computed for one window and its verdicts."""
+
+    __tablename__ = "preview"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant", "suggestion"], ["suggestion.tenant", "suggestion.id"], name="preview_of_suggestion"),
+    )
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    digest: str = Field(primary_key=True, sa_type=NAME)
+    suggestion: str = Field(sa_type=NAME)
+    body: str = Field(sa_type=Text)
+
+
+class EffectRow(SQLModel, table=True):
+    """The effect ledger: one entry for each suggestion that was applied."""
+
+    __tablename__ = "effect"
+    __table_args__ = (
+        Index("effect_by_age", "tenant", "applied", "suggestion"),
+        ForeignKeyConstraint(["tenant", "suggestion"], ["suggestion.tenant", "suggestion.id"], name="effect_of_suggestion"),
+    )
+
+    tenant: str = Field(primary_key=True, sa_type=NAME)
+    suggestion: str = Field(primary_key=True, sa_type=NAME)
+    fleet: str = Field(sa_type=NAME)
+    applied: datetime
+    body: str = Field(sa_type=Text)

@@ -35,10 +35,11 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self, lock: str = "") -> Generator[Connection, None, None]:
+    def writing(self, *locks: str) -> Generator[Connection, None, None]:
         """A transaction that is durable when it ends, and undone if anything is raised in it.
 
-        On SQLite it is the only writer; on PostgreSQL the only one that named the same `lock`.
+        On SQLite it is the only writer; on PostgreSQL the only one that named one of the same `locks`, which are taken in
+        the order of their names, so that two callers never wait for each other.
 
         Raises:
             InvalidInput: a constraint of the tables refused the rows.
@@ -47,7 +48,7 @@ class Database:
         with self._named_errors("write to"), self.engine.connect() as connection:
             writer = connection.execution_options(anomalyst_writes=True)
             with writer.begin():
-                if lock and not self.is_sqlite:
+                for lock in () if self.is_sqlite else sorted(locks):
                     writer.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})
                 yield writer
 

@@ -10,6 +10,7 @@ from server.domain.run import Run
 from server.domain.telemetry import Fleet, Metric
 from server.errors import AnomalystError
 from server.storage.sql import anomalies, audit, baselines, detectors, incidents, registers, runs, scored
+from server.storage.sql.corrections import SqlCorrectionRecords
 from server.storage.sql.database import Database
 from server.storage.sql.schema import bring_up_to_date
 
@@ -28,6 +29,12 @@ class SqlRecords:
         except AnomalystError:
             self._database.close()
             raise
+        self._corrections = SqlCorrectionRecords(self._database)
+
+    @property
+    def corrections(self) -> SqlCorrectionRecords:
+        """What people said and decided, in the same database: open until these records are closed."""
+        return self._corrections
 
     def add_run(self, run: Run) -> None:
         """Store a new run. Raises `InvalidInput` if its tenant has one of that id."""

@@ -44,6 +44,25 @@ def test_the_tables_are_made_and_unmade(empty_url: str) -> None:
     assert _tables(empty_url) == wanted
 
 
+def test_the_tables_of_corrections_come_and_go_without_the_others(empty_url: str) -> None:
+    """Up from the release before and back: what was stored then is there after each step."""
+    corrections = {"feedback", "expected_rule", "suggestion", "preview", "effect"}
+    schema.migrate(empty_url, "0002")
+    before = _tables(empty_url)
+    schema.migrate(empty_url)
+    assert _tables(empty_url) - before == corrections
+    records = SqlRecords(empty_url)
+    records.add_run(
+        run := Run(id="run-1", fleet=Fleet(), settings=WalkSettings(), created=datetime(2026, 1, 1, tzinfo=UTC), source=SOURCE)
+    )
+    records.close()
+    schema.migrate(empty_url, "0002")
+    assert _tables(empty_url) == before
+    records = SqlRecords(empty_url)
+    assert (records.runs("default"), records.corrections.rules("default")) == ([run], [])
+    records.close()
+
+
 def test_the_migrations_make_what_the_tables_say(empty_url: str) -> None:
     """No drift: columns, types, keys, indices; and the code's head is the newest migration."""
     schema.migrate(empty_url)
