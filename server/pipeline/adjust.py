@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.domain.baseline import Adjustment, Level
+from server.domain.baseline import Adjustment, Level, Statistic
 from server.domain.feedback import Feedback, Verdict
 from server.pipeline.baselines import BaselineSet, LevelStatistics
 from server.pipeline.displacement import Codes, Displacement, Flags, Rows, moment
@@ -97,6 +97,7 @@ def draft_adjustments(
         one for feature in range(len(displacement.features)) for sign in (1.0, -1.0) for one in drafter.follow(feature, sign)
     ]
     drafts = [one for one in found if isinstance(one, Draft)]
+    drafts += drafter.companions(drafts)
     explained = {each for draft in drafts for each in draft.feedback}
     refused = [one for one in found if isinstance(one, Refusal) and not explained.issuperset(one.feedback)]
     return drafts, refused
@@ -138,6 +139,23 @@ class _Drafter:
             name = self._rows.features[feature].name
             why = self._wanting(left, Level.COHORT) or "no one group holds these verdicts."
             yield Refusal(name, self._common(left), why, _ids(left))
+
+    def companions(self, drafts: Sequence[Draft]) -> Iterator[Draft]:
+        """A metric whose level has a new normal often has a new spread as well: drafts of it, on the same verdicts."""
+        known = {(each.adjustment.level, each.adjustment.group, each.adjustment.feature) for each in drafts}
+        by_name = {feature.name: index for index, feature in enumerate(self._rows.features)}
+        by_id = {each.feedback.id: each for each in self._false}
+        for draft in drafts:
+            move = draft.adjustment
+            level, own = self._rows.features[by_name[move.feature]], [by_id[each] for each in draft.feedback]
+            spread = f"{level.metric.name}_{Statistic.STD.value}"
+            if level.statistic is not Statistic.MEAN or (move.level, move.group, spread) in known:
+                continue
+            where = move.level, self._levels[move.level].groups.index(move.group)
+            for sign in (1.0, -1.0):
+                found = self._draft(own, where, by_name[spread], sign)
+                if isinstance(found, Draft):
+                    yield found
 
     def _is_off(self, judged: JudgedRow, feature: int, sign: float) -> bool:
         metric = self._rows.features[feature].metric.name

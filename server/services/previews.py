@@ -99,6 +99,7 @@ class Previews:
         digest = _digest(suggestion, scores.digest, feedback, self._settings)
         kept = self._corrections.preview(suggestion.fleet.tenant, digest)
         if kept is not None:
+            self._corrections.save_preview(suggestion.fleet.tenant, kept)  # it is the newest again
             return kept
         made = self._made(suggestion, self.counterpart(run, suggestion), feedback, digest)
         made = made.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})

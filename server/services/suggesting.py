@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -98,6 +98,8 @@ class Suggesting:
         if cohort is not None:
             chosen = [each for each in chosen if cohort.casefold() in " / ".join(each.cohort).casefold()]
         kept, refused = self._outside_open_incidents(run, chosen)
+        kept, disputed = _undisputed(kept)
+        refused += disputed
         false = [each for each in kept if each.verdict is Verdict.FALSE_ALARM]
         if not false:
             if not refused:
@@ -334,6 +336,30 @@ class Suggesting:
         audit = audit_entry(who, "suggest", suggestion.id, {"digest": suggestion.digest}, now)
         self._corrections.add_suggestion(suggestion, audit)
         return self._corrections.suggestion(who.tenant, suggestion.id, now=now)
+
+
+def _undisputed(given: Sequence[Feedback]) -> tuple[list[Feedback], list[Refused]]:
+    """Verdicts but false alarms in incidents that as many people call true: a count of rows shall not outvote a person.
+
+    A person's word on an incident is what they said of most of its rows.
+    """
+    said: dict[str, dict[str, Counter[Verdict]]] = defaultdict(lambda: defaultdict(Counter))
+    for each in given:
+        if each.incident:
+            said[each.incident][each.author][each.verdict] += 1
+    disputed: set[str] = set()
+    refused: list[Refused] = []
+    for incident, by_author in said.items():
+        words = Counter(count.most_common(1)[0][0] for count in by_author.values())
+        if words[Verdict.TRUE] and words[Verdict.TRUE] >= words[Verdict.FALSE_ALARM]:
+            disputed.add(incident)
+            if words[Verdict.FALSE_ALARM]:
+                told = (
+                    f"{words[Verdict.FALSE_ALARM]} people call incident {incident} a false alarm and {words[Verdict.TRUE]} true"
+                )
+                refused.append(Refused(group=incident, reason=f"{told}. Settle which it is first."))
+    kept = [each for each in given if each.verdict is not Verdict.FALSE_ALARM or each.incident not in disputed]
+    return kept, refused
 
 
 def _content(parts: Mapping[str, object]) -> list[str]:

@@ -37,10 +37,10 @@ class Walk:
         """What the stages made, for reading."""
         return self._stages
 
-    def start(self, fleet: Fleet, source: SourceSpec, settings: WalkSettings) -> Run:
-        """A new run, with nothing done yet. Its id tells fleet and day apart at a glance."""
+    def start(self, fleet: Fleet, source: SourceSpec, settings: WalkSettings, *, run_id: str = "") -> Run:
+        """A new run, with nothing done yet. Its id tells fleet and day apart at a glance, unless the caller names one."""
         now = self._clock()
-        run_id = f"{fleet.name.replace('_', '-')}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        run_id = run_id or f"{fleet.name.replace('_', '-')}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         run = Run(id=run_id, fleet=fleet, settings=settings, created=now, source=source)
         self._records.add_run(run)
         return run
