@@ -39,8 +39,8 @@ check: setup ## lint, types, layering and docs
 bench: setup ## measure against the obvious way, PyOD, river and pysad (SIZE=smoke|small|full|large)
 	$(BIN)/anomalyst bench --size $(or $(SIZE),small)
 
-serve: ## serve the tools over MCP (not built yet: refuses)
-	@echo "error: the MCP server is not built yet; use the command line: $(BIN)/anomalyst --help" >&2; exit 64
+serve: setup ## serve the tools over MCP at http://127.0.0.1:8800/mcp (PORT=... for another port)
+	ANOMALYST_HOME=$(DEMO_HOME) ANOMALYST_ARTIFACTS=artifacts $(BIN)/anomalyst serve --port $(or $(PORT),8800)
 
 chat: ## open the chat (not built yet: refuses)
 	@echo "error: the chat is not built yet; use the command line: $(BIN)/anomalyst --help" >&2; exit 64

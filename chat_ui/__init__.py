@@ -1,1 +1,1 @@
-"""The conversational dashboard: draws and asks, decides nothing."""
+"""The chat: a dashboard that can be talked to. It draws and asks; the server decides."""
