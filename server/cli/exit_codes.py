@@ -42,6 +42,9 @@ ENDINGS: tuple[Ending, ...] = (
     Ending(
         errors.NotEnoughData.exit_code, "there are too few rows for an estimate", "ingest more telemetry", errors.NotEnoughData
     ),
+    Ending(
+        errors.AdjustmentOutOfBounds.exit_code, "a shift is beyond its bounds", "ask for less", errors.AdjustmentOutOfBounds
+    ),
     Ending(errors.NotFound.exit_code, "nothing has that id or name", "use one that is listed", errors.NotFound),
     Ending(FAULT, "a fault of anomalyst itself", "set ANOMALYST_TRACEBACK=1, run again, report it", errors.AnomalystError),
     Ending(
@@ -49,6 +52,10 @@ ENDINGS: tuple[Ending, ...] = (
     ),
     Ending(errors.Unavailable.exit_code, "a store does not answer or cannot be written", "try again later", errors.Unavailable),
     Ending(errors.StoreBusy.exit_code, "another process holds the store's files", "stop it, or ask it", errors.StoreBusy),
+    Ending(errors.NotAllowed.exit_code, "the caller may not do this", "use other credentials", errors.NotAllowed),
+    Ending(errors.ApprovalMissing.exit_code, "no person has approved it", "let a person decide", errors.ApprovalMissing),
+    Ending(errors.ApprovalStale.exit_code, "the approval is of something else by now", "look again", errors.ApprovalStale),
+    Ending(errors.GateClosed.exit_code, "it would hide what it must not", "a second person may accept it", errors.GateClosed),
     Ending(INTERRUPTED, "stopped with Ctrl-C", "`anomalyst advance RUN` goes on with a run"),
 )
 """Every ending, ascending by code; of a class of errors the row with its own name."""

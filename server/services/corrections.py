@@ -24,7 +24,7 @@ from server.domain.suggestion import (
     SuggestionStatus,
 )
 from server.domain.telemetry import Frozen
-from server.errors import ApprovalMissing, ApprovalStale, GateClosed, InvalidInput, NotAllowed
+from server.errors import AdjustmentOutOfBounds, ApprovalMissing, ApprovalStale, GateClosed, InvalidInput, NotAllowed
 from server.pipeline.baselines import BaselineSet
 from server.pipeline.counterfactual import Stored
 from server.pipeline.displacement import microseconds
@@ -163,6 +163,7 @@ class Corrections:
         Raises:
             NotAllowed: without the scope, or where another person has to decide.
             GateClosed: the preview found harm that is not overridden.
+            AdjustmentOutOfBounds: it moves a centre farther than the bounds allow by now.
             ApprovalStale: it is no longer pending, or its content is another.
         """
         who.require(Scope.APPROVE)
@@ -290,12 +291,16 @@ class Corrections:
         """The preview as of now, if nothing speaks against the change but what was overridden by someone who may."""
         preview = self._previews.of(suggestion)
         closed = [finding for finding in preview.gate if not finding.passed]
-        stuck = [finding for finding in closed if not (finding.overridable and finding.rule in override)]
+        beyond = [finding.detail for finding in closed if not finding.overridable]
+        if beyond:
+            raise AdjustmentOutOfBounds(f"suggestion {suggestion.id}: {'; '.join(beyond)}. Ask for a smaller one.")
+        stuck = [finding for finding in closed if finding.rule not in override]
         if stuck:
             told = "; ".join(f"{finding.rule}: {finding.detail}" for finding in stuck)
-            can = [finding.rule for finding in stuck if finding.overridable]
-            way = f" A second person can accept {', '.join(can)} by naming it as an override." if can else ""
-            raise GateClosed(f"suggestion {suggestion.id} is held back. {told}.{way}")
+            names = ", ".join(finding.rule for finding in stuck)
+            raise GateClosed(
+                f"suggestion {suggestion.id} is held back. {told}. A second person can accept {names} by naming it as an override."
+            )
         if closed and by in {suggestion.proposer, *suggestion.evidence.authors}:
             raise GateClosed(f"{by} proposed this or gave its verdicts; a second person has to accept what the gate found.")
         return preview

@@ -1,14 +1,19 @@
 """What verdicts do not lead to a suggestion, and the reason that is given."""
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server.app import App
+from server.domain.anomaly import AnomalyFilter
 from server.domain.feedback import Verdict
 from server.domain.identity import Principal
 from server.domain.run import Stage
-from server.errors import StageNotReady
+from server.errors import AdjustmentOutOfBounds, StageNotReady
+from server.settings import CorrectionSettings, Settings
 
 ANN, BOB = Principal(name="ann"), Principal(name="bob")
 
@@ -76,3 +81,23 @@ def test_a_run_that_is_not_walked_to_its_end_is_walked_first(desk: Any) -> None:
     desk.app.records.save_run(run.model_copy(update={"stages": kept}))
     with pytest.raises(StageNotReady, match="Call score_telemetry next"):
         desk.app.corrections.suggest_adjustments(ANN)
+
+
+def test_a_move_beyond_the_bounds_of_today_is_not_approved(walked_home: Any, tmp_path: Any) -> None:
+    """Bounds that were drawn tighter since the suggestion was made hold for its approval."""
+    shutil.copytree(walked_home[0], tmp_path / "home")
+    with opened(tmp_path / "home") as app:
+        anomalies = app.records.anomalies("default", AnomalyFilter(run=walked_home[1], metric="drain"), limit=1000)[0]
+        for each in [each for each in anomalies if each.cohort == ("A",)][:60:3]:
+            app.verdicts.record(ANN, Verdict.FALSE_ALARM, anomaly=each.id)
+        (standing,) = app.corrections.suggest_adjustments(ANN).suggestions
+    with opened(tmp_path / "home", max_move=0.1) as app, pytest.raises(AdjustmentOutOfBounds, match="largest move"):
+        app.corrections.decide(
+            BOB, standing.suggestion.id, approved=True, digest=standing.suggestion.digest, override=("size_of_move",)
+        )
+
+
+def opened(home: Path, **corrections: float) -> App:
+    """The server over the stores of a folder, with other bounds."""
+    chosen = CorrectionSettings.model_validate(corrections)
+    return App(Settings(home=home, threads=1, corrections=chosen, _env_file=None))  # pyright: ignore[reportCallIssue]
