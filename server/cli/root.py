@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal
 
 import typer
@@ -56,23 +57,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for part in (
-    walking,
-    runs,
-    findings,
-    correcting,
-    baselines,
-    drift,
-    audit,
-    score,
-    export,
-    fleets,
-    demo,
-    evaluate,
-    bench,
-    serving,
-    doctor,
-):
+    walking, runs, findings, correcting, baselines, drift, audit, score, export, fleets, demo, evaluate, bench, serving, doctor,
+):  # fmt: skip
     part.add_to(app)
+for plug_in in entry_points(group="anomalyst.commands"):
+    plug_in.load()(app)  # the agent and the chat, which this package knows nothing of, bring their own
 
 
 @app.command("help", rich_help_panel="Help")

@@ -299,7 +299,7 @@ class Corrections:
             told = "; ".join(f"{finding.rule}: {finding.detail}" for finding in stuck)
             names = ", ".join(finding.rule for finding in stuck)
             raise GateClosed(
-                f"suggestion {suggestion.id} is held back. {told}. A second person can accept {names} by naming it as an override."
+                f"suggestion {suggestion.id} is held back. {told}. A second person can accept {names}, named as an override."
             )
         if closed and by in {suggestion.proposer, *suggestion.evidence.authors}:
             raise GateClosed(f"{by} proposed this or gave its verdicts; a second person has to accept what the gate found.")
