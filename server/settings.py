@@ -63,7 +63,7 @@ class CorrectionSettings(BaseModel):
     expires_days: float = Field(default=14.0, gt=0, description="days after which a pending suggestion has expired")
     approval_hours: float = Field(default=72.0, gt=0, description="hours after which an approval that was not applied is none")
     four_eyes: bool = Field(default=False, description="whether the approver must be another than the proposer")
-    auto_apply: str = Field(default="", description="name of the policy that approves small, safe suggestions; empty: none does")
+    auto_apply: str = Field(default="", description="name of the policy that approves small suggestions; empty: none does")
     auto_apply_scales: float = Field(default=1.0, gt=0, description="robust scales that the policy may move a centre by")
     auto_apply_authors: int = Field(default=2, ge=2, description="people that the policy wants verdicts of")
 

@@ -179,8 +179,8 @@ class Effect(Frozen):
     promised: Preview
     alarms_before: int
     alarms_after: int | None = Field(default=None, description="None until the window is scored again")
-    removed: dict[str, int] = {}
-    added: dict[str, int] = {}
+    removed: dict[str, int] = Field(default={}, description="what happened, as in the promise")
+    added: dict[str, int] = Field(default={})
     scores_before: str = Field(default="", description="the run's scores artifact before the change")
     undone_by: str = Field(default="", description="the rollback's suggestion, if one undid it")
 

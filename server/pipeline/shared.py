@@ -15,7 +15,6 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import hypergeom
 
 from server.pipeline.events import Events
 from server.pipeline.exposure import Counts, Exposure, Rows, Span, devices_of
@@ -170,6 +169,8 @@ class SharedTrouble:
         windows = 2 + (self._whole[1] - self._whole[0]) / max(self._near, 1)
         tests = windows * sum(len(kind.values) for kind in self._kinds) * len(self._events.metrics)
         every = counts.exposed + counts.unexposed
+        from scipy.stats import hypergeom  # noqa: PLC0415 - takes a second, for which a server that only reads should not wait
+
         p = hypergeom.sf(counts.inside - 1, every, counts.inside + counts.outside, counts.exposed)
         return float(min(p * tests, 1.0))
 

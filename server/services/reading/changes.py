@@ -6,7 +6,6 @@ from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import fisher_exact
 
 from server.domain.anomaly import Incident
 from server.domain.answers import ChangeReport, RankedChange, Rate, Span
@@ -146,6 +145,8 @@ def _split(about: Trouble, since: Times) -> tuple[Rate, Rate]:
 def chance(exposed: Rate, unexposed: Rate) -> float:
     """Fisher's exact test, one-sided: the probability of so many affected among the exposed if it made no difference."""
     table = [[exposed.count, exposed.of - exposed.count], [unexposed.count, unexposed.of - unexposed.count]]
+    from scipy.stats import fisher_exact  # noqa: PLC0415 - takes a second, for which other answers should not wait
+
     return float(min(fisher_exact(table, alternative="greater")[1], 1.0))  # pyright: ignore[reportArgumentType]
 
 

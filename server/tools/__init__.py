@@ -1,0 +1,1 @@
+"""The MCP surface: thin typed tools over the services, one file a subject."""

@@ -1,0 +1,62 @@
+"""Arguments that several tools share: each type states its bounds, and says what it means to a model."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from server.errors import InvalidInput
+
+MOST_ROWS = 200
+_ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+
+RunId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", max_length=64, description="A run's id, see list_runs.")]
+AnomalyId = Annotated[str, Field(pattern=_ID, max_length=128, description="An anomaly's id, see list_anomalies.")]
+IncidentId = Annotated[str, Field(pattern=_ID, max_length=128, description="An incident's id, see list_incidents.")]
+SuggestionId = Annotated[str, Field(pattern=_ID, max_length=128, description="A suggestion's id, see list_suggestions.")]
+FleetName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$",
+        max_length=32,
+        description="Which fleet; may be left out where there is only one.",
+    ),
+]
+DeviceName = Annotated[str, Field(min_length=1, max_length=200, description="A device's name, as its telemetry spells it.")]
+MetricName = Annotated[str, Field(min_length=1, max_length=200, description="A metric, such as TotalBatteryLevelDrop.")]
+Since = Annotated[
+    str, Field(max_length=40, description="Earliest time, ISO 8601 such as 2026-03-01T00:00:00Z; UTC where no zone is given.")
+]
+Until = Annotated[
+    str, Field(max_length=40, description="Latest time, ISO 8601 such as 2026-03-02T00:00:00Z; UTC where no zone is given.")
+]
+Limit = Annotated[int, Field(ge=1, le=MOST_ROWS, description="Most entries to answer with.")]
+Cursor = Annotated[
+    str, Field(pattern=r"^[0-9]{1,9}$", max_length=9, description="Where to go on: the `cursor` of the answer before.")
+]
+RequestId = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$", max_length=100, description="Your name for this request: sent again, it joins."),
+]
+Note = Annotated[str, Field(max_length=2000, description="Why, in the person's own words.")]
+
+
+def moment(name: str, text: str | None) -> datetime | None:
+    """The time that an argument names, with its zone. Raises `InvalidInput` if it is none."""
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(f"`{name}` {text!r} is no ISO 8601 time. Write it like 2026-03-01T12:00:00Z.") from error
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+def offset(cursor: str | None) -> int:
+    """The entries to pass over."""
+    return int(cursor or 0)
+
+
+def next_cursor(start: int, shown: int, total: int) -> str | None:
+    """The cursor of the next page; None on the last one."""
+    return str(start + shown) if start + shown < total else None

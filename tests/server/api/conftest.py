@@ -1,0 +1,193 @@
+"""A made-up fleet with a new normal and hostile names, walked once; servers over copies of it, and callers with tokens."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from server.api.app import build_api
+from server.app import App
+from server.domain.run import SourceSpec
+from server.domain.settings import DetectorSettings, WalkSettings
+from server.domain.telemetry import Fleet
+from server.settings import ServeSettings, Settings, TokenSettings
+from server.tools.desk import Desk
+from server.tools.tokens import Verifier, digest_of
+from server.tools.web import transport_security
+
+URL = "http://127.0.0.1:8800"
+HOSTILE = "<script>alert(1)</script>\u202e"
+FORMULA = "=HYPERLINK(1)/x"
+START = datetime(2025, 3, 3, tzinfo=UTC)
+DAYS, DEVICES = 20, 16
+NEW_NORMAL = START + timedelta(days=14)
+FAULT = START + timedelta(days=11), START + timedelta(days=12)
+QUICK = WalkSettings(detector=DetectorSettings(n_estimators=20, contamination=0.05))
+SCOPES = {
+    "reader": "read",
+    "runner": "read+run",
+    "judge": "read+feedback",
+    "boss": "read+approve",
+    "nobody": "run",
+    "all": "read+run+feedback+approve",
+}
+
+
+def name_of(number: int) -> str:
+    """Plain names, but for two that would like to be more than names."""
+    return {0: HOSTILE, DEVICES - 1: FORMULA}.get(number, f"d{number:02d}")
+
+
+def telemetry() -> pd.DataFrame:
+    """Hourly rows of two models: all of A drain more from a day on, one of B is really at fault for a day."""
+    chance = np.random.default_rng(5)
+    times = pd.date_range(START, periods=24 * DAYS, freq="h")
+    parts: list[pd.DataFrame] = []
+    for number in range(DEVICES):
+        rhythm = 1.0 + 0.3 * np.sin(2 * np.pi * times.hour.to_numpy() / 24)
+        frame = pd.DataFrame(
+            {
+                "device": name_of(number),
+                "time": times,
+                "model": "A" if number < DEVICES // 2 else "B",
+                "store": f"s{number % 2}",
+                "drain": 10 * rhythm + chance.normal(0, 1.0, len(times)) + 0.2 * number,
+                "heat": 30 + chance.normal(0, 0.5, len(times)),
+            }
+        )
+        if number < DEVICES // 2:
+            frame.loc[times >= NEW_NORMAL, "drain"] += 5.0
+        if number == DEVICES - 1:
+            frame.loc[(times >= FAULT[0]) & (times < FAULT[1]), "heat"] += 15.0
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True)
+
+
+def settings_in(home: Path, **more: Any) -> Settings:
+    """Settings that nothing of the machine's environment or a `.env` file reaches."""
+    return Settings(home=home, threads=1, _env_file=None, **more)  # pyright: ignore[reportCallIssue]
+
+
+@pytest.fixture(scope="session")
+def walked_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with the fleet walked, closed; the file beside it."""
+    folder = tmp_path_factory.mktemp("walked")
+    telemetry().to_parquet(folder / "fleet.parquet", index=False)
+    with App(settings_in(folder / "home")) as app:
+        source = SourceSpec(
+            connector="files", location=str(folder / "fleet.parquet"), options={"cohort": "model", "store": "store"}
+        )
+        run = app.walk.start(Fleet(name="shop"), source, QUICK, run_id="shop-1")
+        app.walk.advance("default", run.id)
+    return folder / "home"
+
+
+@dataclass
+class Served:
+    """A server: its parts, its app, and callers of it."""
+
+    desk: Desk
+    api: FastAPI
+
+    def client(self, who: str | None = None, **how: Any) -> TestClient:
+        """Whoever bears that token, or none, at this machine; it sees a fault of ours as any client would."""
+        headers = {"Authorization": f"Bearer {token_of(who)}"} if who else {}
+        given = {
+            "base_url": URL, "client": ("127.0.0.1", 40_000), "raise_server_exceptions": False, "follow_redirects": False
+        } | how  # fmt: skip
+        return TestClient(self.api, headers=headers, **given)
+
+
+def token_of(who: str) -> str:
+    """The token that the servers with tokens know that caller by."""
+    return f"anomalyst_{who}_{'x' * 30}"
+
+
+def lines(tenant: str = "default") -> str:
+    """The lines of all callers, and of one of another tenant."""
+    known = [f"{name}:{scopes}:{tenant}:{digest_of(token_of(name))}" for name, scopes in SCOPES.items()]
+    return " ".join([*known, f"rival:read+run+feedback+approve:rival:{digest_of(token_of('rival'))}"])
+
+
+def served(app: App, *, tokens: bool) -> Iterator[Served]:
+    """A server over the app's stores; its walks end with the test."""
+    with Desk(app) as desk:
+        verifier = Verifier(app.settings.tokens, app.settings.tenant) if tokens else None
+        yield Served(desk, build_api(desk, transport_security(app.settings, URL), verifier))
+
+
+@pytest.fixture(scope="session")
+def reading(walked_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with tokens over the walked fleet, for tests that only read."""
+    home = tmp_path_factory.mktemp("reading") / "home"
+    shutil.copytree(walked_home, home)
+    with App(settings_in(home, tokens=TokenSettings(listed=lines()))) as app:
+        yield from served(app, tokens=True)
+
+
+@pytest.fixture
+def changing(walked_home: Path, tmp_path: Path) -> Iterator[Served]:
+    """A server with tokens over a copy of the walked fleet that a test may change."""
+    shutil.copytree(walked_home, tmp_path / "home")
+    with App(settings_in(tmp_path / "home", tokens=TokenSettings(listed=lines()))) as app:
+        yield from served(app, tokens=True)
+
+
+@pytest.fixture
+def local(walked_home: Path, tmp_path: Path) -> Iterator[Served]:
+    """A server without tokens, over a copy of the walked fleet."""
+    shutil.copytree(walked_home, tmp_path / "own")
+    with App(settings_in(tmp_path / "own")) as app:
+        yield from served(app, tokens=False)
+
+
+@pytest.fixture
+def unhurried(tmp_path: Path) -> Iterator[Served]:
+    """A server with nothing in it that lets each bearer call eight times a minute, two of them at once."""
+    calm = settings_in(tmp_path / "home", tokens=TokenSettings(listed=lines()), serve=ServeSettings(calls_per_minute=8))
+    with App(calm) as app:
+        yield from served(app, tokens=True)
+
+
+Judging = Callable[[Served, str], str]
+
+
+@pytest.fixture
+def judged() -> Judging:
+    """Marks false alarms of the new normal and has a suggestion made of them; gives its id."""
+
+    def suggestion(server: Served, who: str) -> str:
+        with server.client(who) as client:
+            found = client.get("/api/v1/anomalies", params={"since": NEW_NORMAL.isoformat(), "limit": 500}).json()
+            benign = [each for each in found["anomalies"] if each["device"] == HOSTILE or each["device"] < "d08"]
+            for each in benign[:: max(1, len(benign) // 40)]:
+                body = {"verdict": "false_alarm", "anomaly": each["id"], "note": f"new app {HOSTILE}"}
+                assert client.post("/api/v1/feedback", json=body).status_code == 201
+            answer = client.post("/api/v1/suggestions/adjustments", json={}).json()
+            assert answer["suggestions"], answer
+            return answer["suggestions"][0]["suggestion"]["id"]
+
+    return suggestion
+
+
+Fields = dict[str, str]
+
+
+@pytest.fixture
+def form_of() -> Callable[[str], Fields]:
+    """The hidden fields of a page's last form: what a browser would send along."""
+
+    def fields(html: str) -> Fields:
+        last = html.rpartition("<form")[2]
+        return dict(re.findall(r'<input type="hidden" name="([a-z]+)" value="([^"]*)">', last))
+
+    return fields
