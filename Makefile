@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 DEMO_HOME ?= var/demo
 DEVICES ?= 300
 DAYS ?= 30
+CHAT ?= 1
+CHAT_PORT ?= 8801
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check soak bench serve chat lock clean
@@ -20,9 +22,14 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## build a fleet, walk it, print what was found and where it is
-	ANOMALYST_HOME=$(DEMO_HOME) ANOMALYST_ARTIFACTS=artifacts $(BIN)/anomalyst demo --devices $(DEVICES) --days $(DAYS)
+demo: export ANOMALYST_HOME = $(DEMO_HOME)
+demo: export ANOMALYST_ARTIFACTS = artifacts
+demo: setup ## build a fleet, walk it, print what was found, then serve it with the chat (CHAT=0 ends before that)
+	$(BIN)/anomalyst demo --devices $(DEVICES) --days $(DAYS)
 	@echo "To ask it more: source $(BIN)/activate; export ANOMALYST_HOME=$(DEMO_HOME) ANOMALYST_ARTIFACTS=artifacts"
+ifneq ($(CHAT),0)
+	$(BIN)/anomalyst chat-ui --port $(CHAT_PORT)
+endif
 
 test: setup ## run the fast tests
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -42,8 +49,8 @@ bench: setup ## measure against the obvious way, PyOD, river and pysad (SIZE=smo
 serve: setup ## serve the tools over MCP at http://127.0.0.1:8800/mcp (PORT=... for another port)
 	ANOMALYST_HOME=$(DEMO_HOME) ANOMALYST_ARTIFACTS=artifacts $(BIN)/anomalyst serve --port $(or $(PORT),8800)
 
-chat: ## open the chat (not built yet: refuses)
-	@echo "error: the chat is not built yet; use the command line: $(BIN)/anomalyst --help" >&2; exit 64
+chat: setup ## serve the chat, and a server for it, at http://127.0.0.1:8801
+	ANOMALYST_HOME=$(DEMO_HOME) ANOMALYST_ARTIFACTS=artifacts $(BIN)/anomalyst chat-ui --port $(CHAT_PORT)
 
 lock: setup ## pin every package by hash, for every platform
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

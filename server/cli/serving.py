@@ -35,18 +35,13 @@ def _serve(
     configure_logs()
     signal.signal(signal.SIGTERM, _leave)
     with opened(home) as app:
-        _open_stores(app)
+        app.open_stores()  # one process owns the stores for as long as it serves
         _over_stdio(app) if stdio else _over_http(app, host, port)
 
 
 def _leave(_: int, __: object) -> None:
     """End as after Ctrl-D, so that walks are stopped and stores closed on the way out."""
     raise SystemExit(0)
-
-
-def _open_stores(app: "App") -> None:
-    """One process owns the stores for as long as it serves. Raises `StoreBusy` if another does."""
-    app.open_stores()
 
 
 def _over_stdio(app: "App") -> None:
@@ -68,7 +63,8 @@ def _over_http(app: "App", host: str, port: int) -> None:
     with Desk(app) as desk:
         opened = doors(desk, host, port)
         served = build_api(desk, opened.security, opened.verifier, beside=opened.mcp)
-        say(f"Serving MCP at http://{host}:{port}{PATH}; stop it with Ctrl-C.", err=True)
+        address = f"http://{host}:{port}"
+        say(f"MCP at {address}{PATH}, HTTP at {address}/api/v1, approvals at {address}/approvals. Ctrl-C stops it.", err=True)
         uvicorn.run(served, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=5)
 
 
