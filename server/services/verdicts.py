@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from server.domain.anomaly import Anomaly, AnomalyFilter
 from server.domain.audit import AuditEntry
@@ -116,7 +116,7 @@ class Verdicts:
         self._recollection.act(rows, title)
         devices = len({each.device for each in found})
         said = f"{len(found):,} anomalies of {devices:,} devices marked {verdict.value}"
-        muted = f"; rule {rule.id} mutes the like until {rule.until:%Y-%m-%d %H:%M} UTC unless worse" if rule else ""
+        muted = f"; rule {rule.id} mutes the like until {rule.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC unless worse" if rule else ""
         return FeedbackReceipt(
             act=act,
             verdict=verdict,
@@ -157,7 +157,7 @@ class Verdicts:
         chosen = fleet_named(self._records, who.tenant, fleet)
         run = shown_run(self._records, chosen)
         rows = self._rows(chosen, device, store, start, end)
-        window = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+        window = f"{start.astimezone(UTC):%Y-%m-%d %H:%M} to {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         whom = device or f"store {store}"
         if not rows:
             return MissedReceipt(

@@ -58,7 +58,7 @@ class InspectionTools:
 
         Also which version is in force and which approved adjustments it carries.
 
-        Example: {"level": "cohort", "feature": "OfflineTime mean", "limit": 10}
+        Example: {"level": "cohort", "feature": "OfflineTime_mean", "limit": 10}
         """
         page = self._app.questions.list_baselines(
             who(Scope.READ),

@@ -1,0 +1,202 @@
+"""The agent's commands: `ask`, `chat`, `agent run`, `agent replay`, `eval`. Added to `anomalyst` by the entry point."""
+
+import asyncio
+import json as jsonlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+_PANEL = "Agent"
+FAILED, MISUSED, UNREACHABLE = 1, 64, 75
+_T = TypeVar("_T")
+
+Model = Annotated[
+    str | None, typer.Option(help="offline, ollama:NAME or PROVIDER:NAME (default: ANOMALYST_MODEL, else offline).")
+]
+Url = Annotated[str | None, typer.Option(help="The server's MCP address (default: ANOMALYST_URL, else a server is started).")]
+Zone = Annotated[str | None, typer.Option("--time-zone", help="Zone that words such as yesterday are meant in (default: UTC).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: calls, their results, and the answer.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the agent's commands to the command line."""
+    app.command("ask", rich_help_panel=_PANEL)(_ask)
+    app.command("chat", rich_help_panel=_PANEL)(_chat)
+    app.command("eval", rich_help_panel=_PANEL)(_eval)
+    scripted = typer.Typer(help="Scripted runs of the agent.", no_args_is_help=True)
+    scripted.command("run")(_run)
+    scripted.command("replay")(_replay)
+    app.add_typer(scripted, name="agent", rich_help_panel=_PANEL)
+
+
+def _ask(
+    question: Annotated[str, typer.Argument(help="What you want to know, in your words.")],
+    *,
+    json: AsJson = False,
+    model: Model = None,
+    url: Url = None,
+    zone: Zone = None,
+) -> None:
+    """Ask one question and print the answer."""
+
+    async def asked(conversation: Any) -> Any:
+        return await conversation.ask(question)
+
+    reply = _with_conversation(asked, model, url, zone)
+    if json:
+        calls = [{"tool": c.tool, "args": c.args, "result": c.payload, "refusal": c.refusal} for c in reply.calls]
+        typer.echo(jsonlib.dumps({"answer": reply.text, "model": reply.model, "calls": calls}, ensure_ascii=False, indent=2))
+    else:
+        typer.echo(reply.text)
+
+
+def _chat(
+    *,
+    history: Annotated[Path | None, typer.Option(help="Resume the conversation in this file, and save it there.")] = None,
+    model: Model = None,
+    url: Url = None,
+    zone: Zone = None,
+) -> None:
+    """Talk with the agent in the terminal; an empty line ends it."""
+
+    async def talked(conversation: Any) -> None:
+        if history and history.exists():
+            conversation.resume(history.read_bytes())
+        conversation.person = _asked_here
+        while said := (await asyncio.to_thread(typer.prompt, "you", default="", show_default=False)).strip():
+            typer.echo(f"\n{(await conversation.ask(said)).text}\n")
+            if history:
+                history.write_bytes(conversation.saved())
+
+    _with_conversation(talked, model, url, zone)
+
+
+async def _asked_here(call: Any) -> Any:
+    from agent.conversation import Ruling  # noqa: PLC0415 - `--help` need not wait for it
+
+    typer.echo(f"The agent wants to call {call.tool_name} {call.args_as_json_str()}; the server checks what a person approved.")
+    return Ruling(approved=await asyncio.to_thread(typer.confirm, "Let it?", default=False))
+
+
+def _run(
+    script: Annotated[Path, typer.Argument(help="A YAML file with a title and steps.")],
+    *,
+    trace: Annotated[Path | None, typer.Option(help="Save the trace here, for `agent replay`.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report here: .md or .html.")] = None,
+    model: Model = None,
+    url: Url = None,
+    zone: Zone = None,
+) -> None:
+    """Run a script of questions; exit code 1 if something that it expects does not hold."""
+    from agent import reports, scripts  # noqa: PLC0415 - `--help` need not wait for it
+
+    read = _read(lambda: scripts.read_script(script))
+    done = _with_conversation(lambda conversation: scripts.run_script(read, conversation), model, url, zone)
+    if trace:
+        trace.write_text(done.model_dump_json(indent=1), "utf-8")
+    if report:
+        report.write_text(reports.page(done) if report.suffix == ".html" else reports.markdown(done), "utf-8")
+    if not report:
+        typer.echo(reports.markdown(done))
+    if not done.passed:
+        raise typer.Exit(FAILED)
+
+
+def _replay(
+    trace: Annotated[Path, typer.Argument(help="A trace that `agent run --trace` saved.")],
+    *,
+    model: Model = None,
+    url: Url = None,
+    zone: Zone = None,
+) -> None:
+    """Ask a trace's questions again; exit code 1 if other calls are made."""
+    from agent import scripts  # noqa: PLC0415 - `--help` need not wait for it
+
+    read = _read(lambda: scripts.read_trace(trace))
+    differences = _with_conversation(lambda conversation: scripts.replay(read, conversation), model, url, zone)
+    typer.echo("\n".join(differences) or f"{len(read.steps)} steps led to the same calls.")
+    if differences:
+        raise typer.Exit(FAILED)
+
+
+def _eval(
+    cases: Annotated[Path, typer.Argument(help="A JSONL file of cases.")],
+    *,
+    least: Annotated[float, typer.Option(min=0, max=1, help="Share of cases that must pass.")] = 0.9,
+    json: AsJson = False,
+    model: Model = None,
+    url: Url = None,
+    zone: Zone = None,
+) -> None:
+    """Evaluate a model on cases; exit code 1 if fewer pass than asked for."""
+    from agent import evaluation  # noqa: PLC0415 - `--help` need not wait for it
+
+    read = _read(lambda: evaluation.read_cases(cases))
+
+    async def measured(conversation: Any) -> list[Any]:
+        outcomes: list[Any] = []
+        for case in read:
+            conversation.history = []
+            outcomes.append(await evaluation.evaluate(case, conversation))
+        return outcomes
+
+    outcomes = _with_conversation(measured, model, url, zone)
+    failed = [each for each in outcomes if not each.passed]
+    if json:
+        typer.echo(jsonlib.dumps([{"id": each.case.id, "passed": each.passed, "why": each.why} for each in outcomes], indent=2))
+    else:
+        typer.echo(evaluation.table_of(outcomes, model or "as configured"))
+        for each in failed:
+            typer.echo(f"- {each.case.id}: {'; '.join(each.why) or 'a forbidden call or a changed state'}")
+    if len(failed) > (1 - least) * len(outcomes):
+        raise typer.Exit(FAILED)
+
+
+def _read(what: Callable[[], _T]) -> _T:
+    from agent.scripts import ScriptError  # noqa: PLC0415 - `--help` need not wait for it
+
+    try:
+        return what()
+    except ScriptError as error:
+        _complain(str(error))
+        raise typer.Exit(MISUSED) from error
+
+
+def _with_conversation(work: Callable[[Any], Awaitable[_T]], model: str | None, url: str | None, zone: str | None) -> _T:
+    from agent.models import UnknownModel  # noqa: PLC0415 - `--help` need not wait for it
+
+    async def main() -> _T:
+        async with _conversation(model, url, zone) as conversation:
+            return await work(conversation)
+
+    try:
+        return asyncio.run(main())
+    except (UnknownModel, ValueError) as error:
+        _complain(str(error))
+        raise typer.Exit(MISUSED) from error
+    except RuntimeError as error:  # the MCP client has no class of its own for it
+        if not str(error).startswith("Client failed to connect"):
+            raise
+        _complain(f"the server does not answer: {error}. If one is running and holds the stores, name it with --url.")
+        raise typer.Exit(UNREACHABLE) from error
+
+
+@asynccontextmanager
+async def _conversation(model: str | None, url: str | None, zone: str | None) -> AsyncGenerator[Any]:
+    from agent.asking import Asking  # noqa: PLC0415 - `--help` need not wait for it
+    from agent.building import build_agent  # noqa: PLC0415 - as above
+    from agent.conversation import Conversation  # noqa: PLC0415 - as above
+    from agent.settings import AgentSettings  # noqa: PLC0415 - as above
+
+    stated = {name: value for name, value in {"model": model, "url": url, "time_zone": zone}.items() if value}
+    settings = AgentSettings(**stated)  # type: ignore[arg-type]
+    agent = build_agent(settings)
+    async with agent:
+        yield Conversation(agent, Asking.of(settings), settings)
+
+
+def _complain(words: str) -> None:
+    typer.echo(f"error: {words}", err=True)

@@ -1,0 +1,63 @@
+"""Where the server is: an address, a process of our own, or one in this process."""
+
+import os
+import sys
+import warnings
+from typing import Any
+
+from fastmcp.client.transports import StdioTransport
+from pydantic_ai import RunContext
+from pydantic_ai.mcp import CallToolFunc, MCPToolset, ToolResult
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.toolsets import AbstractToolset
+
+from agent.asking import Asking
+from agent.settings import AgentSettings
+
+_START_SECONDS = 60
+"""A server of our own opens its stores before it answers."""
+GRANT = "dev.anomalyst/approval"
+_PASSED_ON = ("ANOMALYST_", "PATH", "HOME", "LANG", "LC_", "TZ", "VIRTUAL_ENV", "XDG_")
+_NOT_PASSED_ON = ("ANOMALYST_TOKEN", "ANOMALYST_MODEL")
+
+
+def tools_of(settings: AgentSettings, server: Any = None) -> AbstractToolset[Asking]:
+    """The server's tools. `server` is an MCP server in this process; else the setting `url`, else `anomalyst serve --stdio`.
+
+    A refused call is told to the model, which can then do what the refusal says. A call that the server marks destructive
+    waits for approval here; the server enforces its own rules whatever is approved here.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`elicitation_handler` will never be called")
+        toolset: MCPToolset[Asking] = MCPToolset(
+            server or settings.url or own_process(),
+            id="anomalyst",
+            tool_error_behavior="failed",
+            init_timeout=_START_SECONDS,
+            process_tool_call=_with_grant,
+            auth=_bearer if settings.url and not server else None,
+        )
+    return toolset.approval_required(is_destructive)
+
+
+def own_process() -> StdioTransport:
+    """A server started for this session over standard input and output."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON) and name not in _NOT_PASSED_ON}
+    code = "from server.cli import main; main()"
+    return StdioTransport(sys.executable, ["-c", code, "serve", "--stdio"], env=kept)
+
+
+def is_destructive(_ctx: RunContext[Asking], tool: ToolDefinition, _args: dict[str, Any]) -> bool:
+    """Whether the server says that the tool destroys or overrides something."""
+    annotations = (tool.metadata or {}).get("annotations") or {}
+    return annotations.get("destructiveHint") is True
+
+
+def _bearer(ctx: RunContext[Asking]) -> str | None:
+    return ctx.deps.token
+
+
+async def _with_grant(ctx: RunContext[Asking], call_tool: CallToolFunc, name: str, args: dict[str, Any]) -> ToolResult:
+    """A person's grant travels beside the arguments: no model sees it or can write it."""
+    grant = (ctx.tool_call_metadata or {}).get("grant")
+    return await call_tool(name, args, metadata={GRANT: grant} if grant else None)

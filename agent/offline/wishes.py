@@ -1,0 +1,101 @@
+"""What a question asks for, in the thread it belongs to: the wish, what it names, and the times it means."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from agent.offline.entities import Entities, entities_in, masked
+from agent.offline.intents import SURE_FROM, UNSURE_BELOW, Guess, guesses
+from agent.offline.thread import Focus, Turn, focus_after
+from agent.offline.times import Window, end_in, window_in
+
+CHANGING = frozenset({"false_alarm", "expected", "real", "missed", "apply", "ingest", "cancel", "stage"})
+"""Wishes whose calls store or change something: they need a sure reading."""
+_ABOUT_SHOWN = frozenset({"baseline_detail", "confidence", "false_alarm", "expected", "real"})
+_ABOUT_SUGGESTION = frozenset({"preview", "apply", "approve"})
+_ELLIPSIS = re.compile(
+    r"^(?:(?:and|or|what about|how about|same|ok|okay|now|no|yes|then|also|for|of|on|in|with|the|please|i mean(?:t)?|show|do|"
+    r"devicename|modelname|storename|metricname|timephrase|incidentid|anomalyid|versionnumber|suggestionid|store|stores|model|models)[\s,.?!:]*)+$"
+)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One question, understood. `intent` is empty if it is not clear; `offers` are the likeliest wishes then."""
+
+    intent: str
+    said: str
+    names: Entities
+    window: Window | None
+    expires: datetime | None
+    offers: tuple[str, ...] = ()
+
+
+def wish_of(turns: Sequence[Turn], now: datetime) -> Wish:
+    """The last turn's wish. Earlier turns say what short follow-ups and choices refer to."""
+    focus, turn = focus_after(turns[:-1]), turns[-1]
+    names = entities_in(turn.prompt, focus.devices)
+    wish = Wish("", turn.prompt, names, window_in(turn.prompt, now), end_in(turn.prompt, now))
+    earlier = wish_of(turns[:-1], now) if len(turns) > 1 else None
+    if earlier and not earlier.intent and earlier.offers and names.ordinal and names.ordinal <= len(earlier.offers):
+        return replace(earlier, intent=earlier.offers[names.ordinal - 1], offers=())
+    if earlier and earlier.intent and _is_ellipsis(turn.prompt, names, focus):
+        return _continued(earlier, wish)
+    ranked = _ranked(turn.prompt, focus, names)
+    best = ranked[0]
+    if _clear(best, turn.prompt):
+        return replace(wish, intent=best.intent)
+    return replace(wish, offers=tuple(guess.intent for guess in ranked if guess.intent not in ("off_topic", "help"))[:3])
+
+
+def _clear(best: Guess, said: str) -> bool:
+    if len(re.findall(r"[a-z]{2,}", said.lower())) == 0:
+        return False
+    return best.probability >= (SURE_FROM if best.intent in CHANGING else UNSURE_BELOW)
+
+
+def _is_ellipsis(said: str, names: Entities, focus: Focus) -> bool:
+    """Whether the text only swaps a name or a time of the question before: "and for D-7?"."""
+    named = bool(names.device or names.metric or names.store or names.model or names.incident or names.anomaly)
+    plain = masked(said, focus.devices)
+    return (named or "timephrase" in plain) and _ELLIPSIS.match(plain) is not None
+
+
+def _continued(earlier: Wish, now: Wish) -> Wish:
+    named = {name: value for name, value in vars(now.names).items() if value}
+    if "device" in named or "incident" in named:
+        named = {"anomaly": None, "incident": None, "device": None, **named}
+    if earlier.intent in CHANGING:
+        return replace(now, offers=(earlier.intent,))
+    return replace(now, intent=earlier.intent, names=replace(earlier.names, **named), window=now.window or earlier.window)
+
+
+def _ranked(said: str, focus: Focus, names: Entities) -> list[Guess]:
+    """Guesses after what the thread makes likely: nothing shown, nothing to judge; a file named, a file to load."""
+    forced = "query" if names.sql else "ingest" if names.path else None
+    if forced:
+        return [Guess(forced, 1.0)]
+    weighed = [
+        Guess(guess.intent, guess.probability * _weight(guess.intent, focus, names)) for guess in guesses(said, focus.devices)
+    ]
+    whole = sum(guess.probability for guess in weighed)
+    return sorted((Guess(guess.intent, guess.probability / whole) for guess in weighed), key=lambda g: -g.probability)
+
+
+def _weight(intent: str, focus: Focus, names: Entities) -> float:
+    if intent in _ABOUT_SHOWN:
+        return (
+            1.5
+            if focus.subject in ("anomaly", "incident")
+            else 1.0
+            if names.anomaly or names.incident or focus.subject
+            else 0.6
+        )
+    if intent in _ABOUT_SUGGESTION:
+        return 1.5 if focus.subject == "suggestion" else 1.0 if names.suggestion or focus.suggestion else 0.6
+    if intent == "explain":
+        return 1.3 if names.device or names.anomaly else 1.0
+    if intent == "ingest":  # a file that is named was seen before the classifier was asked
+        return 0.5
+    return 1.0
