@@ -116,7 +116,7 @@ class Verdicts:
         self._recollection.act(rows, title)
         devices = len({each.device for each in found})
         said = f"{len(found):,} anomalies of {devices:,} devices marked {verdict.value}"
-        muted = f"; rule {rule.id} mutes the like until {rule.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC unless worse" if rule else ""
+        muted = f"; rule {rule.id} mutes the like until {_utc(rule.until)} unless worse" if rule else ""
         return FeedbackReceipt(
             act=act,
             verdict=verdict,
@@ -157,7 +157,7 @@ class Verdicts:
         chosen = fleet_named(self._records, who.tenant, fleet)
         run = shown_run(self._records, chosen)
         rows = self._rows(chosen, device, store, start, end)
-        window = f"{start.astimezone(UTC):%Y-%m-%d %H:%M} to {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        window = f"{_utc(start)} to {_utc(end)}"
         whom = device or f"store {store}"
         if not rows:
             return MissedReceipt(
@@ -387,6 +387,10 @@ def _act_id(who: Principal, request_id: str) -> str:
 
 def _feedback_id(act: str, device: str, time: datetime) -> str:
     return f"f-{hashlib.sha256(f'{act}|{device}|{time.isoformat()}'.encode()).hexdigest()[:16]}"
+
+
+def _utc(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _check_note(note: str) -> None:

@@ -26,7 +26,7 @@ from server.tools.web import transport_security
 
 URL = "http://127.0.0.1:8800"
 HOSTILE = "<script>alert(1)</script>\u202e"
-FORMULA = "=HYPERLINK(1)/x"
+FORMULA = "=HYPERLINK('1')/x"
 START = datetime(2025, 3, 3, tzinfo=UTC)
 DAYS, DEVICES = 20, 16
 NEW_NORMAL = START + timedelta(days=14)
@@ -168,7 +168,8 @@ def judged() -> Judging:
     def suggestion(server: Served, who: str) -> str:
         with server.client(who) as client:
             found = client.get("/api/v1/anomalies", params={"since": NEW_NORMAL.isoformat(), "limit": 500}).json()
-            benign = [each for each in found["anomalies"] if each["device"] == HOSTILE or each["device"] < "d08"]
+            moved = {name_of(number) for number in range(DEVICES // 2)}
+            benign = [each for each in found["anomalies"] if each["device"] in moved]
             for each in benign[:: max(1, len(benign) // 40)]:
                 body = {"verdict": "false_alarm", "anomaly": each["id"], "note": f"new app {HOSTILE}"}
                 assert client.post("/api/v1/feedback", json=body).status_code == 201

@@ -9,7 +9,7 @@ import pytest
 
 from server.api.exports import harmless
 
-FORMULA = "=HYPERLINK(1)/x"
+FORMULA = "=HYPERLINK('1')/x"
 
 
 @pytest.fixture
