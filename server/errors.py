@@ -13,7 +13,8 @@
     │   └── GateClosed           it would hide what a person marked true, or the like
     ├── ArtifactDamaged          rerun the stage that wrote it
     └── Unavailable              try again later
-        └── StoreBusy            another process holds the files
+        ├── StoreBusy            another process holds the files
+        └── RunBusy              the run is being walked for another call
 
 Each class carries the exit status that the command line ends with (BSD's sysexits where one fits).
 """
@@ -117,3 +118,7 @@ class Unavailable(AnomalystError):
 
 class StoreBusy(Unavailable):
     """Another process holds the store's files."""
+
+
+class RunBusy(Unavailable):
+    """The run is being walked for another call; one walk at a time a run."""

@@ -10,7 +10,6 @@ from pydantic import Field
 from server.api.door import Approver, AtDesk, By, Judge, Parts, Reader
 from server.api.fields import Asked, OfFleet, SuggestionName
 from server.api.suggestions import Standing, with_digest
-from server.api.walking import begun
 from server.domain.suggestion import Applied, Effect
 from server.domain.telemetry import Frozen
 from server.services.walk import StageProgress
@@ -57,7 +56,7 @@ async def apply_feedback(suggestion: SuggestionName, app: Parts, desk: AtDesk, b
     def work(report: StageProgress) -> None:
         applied.append(app.corrections.apply(who, suggestion, report))
 
-    job = begun(desk, by, standing.suggestion.run, f"apply_feedback {suggestion}", work)
+    job = desk.jobs.start(by, standing.suggestion.run, f"apply_feedback {suggestion}", work)
     await asyncio.wait({asyncio.wrap_future(job.ended)})
     if job.error is not None:
         raise job.error

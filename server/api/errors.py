@@ -23,6 +23,7 @@ from server.errors import (
     NotEnoughData,
     NotFound,
     PathNotAllowed,
+    RunBusy,
     StageNotReady,
     StoreBusy,
     Unavailable,
@@ -40,10 +41,6 @@ class TokenNeeded(NotAllowed):
 
 class PageExpired(NotAllowed):
     """A form came from elsewhere than a page of this session, or the session is over."""
-
-
-class RunBusy(Unavailable):
-    """The run is being walked for another call: no failing of the server's, but something to wait for or to stop."""
 
 
 STATUS: Mapping[type[AnomalystError], int] = {

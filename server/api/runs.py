@@ -8,13 +8,13 @@ from pydantic import Field
 from server.api.door import AtDesk, By, Parts, Reader, Runner
 from server.api.fields import Asked, FleetName, Limit, Offset, RunName
 from server.api.starting import AskedRun, started
-from server.api.walking import Step, begun
 from server.domain.run import Run, Stage, require_ready
 from server.domain.telemetry import Frozen
 from server.tools.answers import RunAnswer, RunLine, Stopped, run_answer, run_line
 from server.tools.auditing import note
 from server.tools.caller import Caller
 from server.tools.desk import Desk
+from server.tools.jobs import Work
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -93,11 +93,11 @@ def cancel_run(run: RunName, app: Parts, desk: AtDesk, by: By, who: Runner) -> S
     return Stopped(summary=about, run=run, was_walking=job is not None)
 
 
-def _under_way(desk: Desk, by: Caller, run: str, asked: str, step: Step, response: Response) -> RunAnswer:
-    job = begun(desk, by, run, asked, step)
+def _under_way(desk: Desk, by: Caller, run: str, asked: str, step: Work, response: Response) -> RunAnswer:
+    job = desk.jobs.start(by, run, asked, step)
     response.headers["Location"] = f"/api/v1/runs/{run}"
-    return run_answer(desk.app.records.run(by.principal.tenant, run), job, whole_path=by.local)
+    return run_answer(desk.app.records.run(by.principal.tenant, run), job, whole_path=by.is_local)
 
 
 def _shown(desk: Desk, by: Caller, run: Run) -> RunAnswer:
-    return run_answer(run, desk.jobs.of(by.principal.tenant, run.id), whole_path=by.local)
+    return run_answer(run, desk.jobs.of(by.principal.tenant, run.id), whole_path=by.is_local)

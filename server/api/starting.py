@@ -77,7 +77,7 @@ def _whole(location: str, connector: str, roots: Sequence[Path] | None, by: Call
     """The location as it is to be stored: a path whole. Raises `PathNotAllowed` for a stranger where no folder is named."""
     if connector != "files":
         return location
-    if roots is None and not by.local:
+    if roots is None and not by.is_local:
         raise PathNotAllowed(
             "files are closed to callers with tokens until the server names the folders that may be read "
             "(ANOMALYST_TELEMETRY__ROOTS)."

@@ -56,6 +56,7 @@ ENDINGS: tuple[Ending, ...] = (
     Ending(errors.ApprovalMissing.exit_code, "no person has approved it", "let a person decide", errors.ApprovalMissing),
     Ending(errors.ApprovalStale.exit_code, "the approval is of something else by now", "look again", errors.ApprovalStale),
     Ending(errors.GateClosed.exit_code, "it would hide what it must not", "a second person may accept it", errors.GateClosed),
+    Ending(errors.RunBusy.exit_code, "the run is being walked for another call", "wait for it", errors.RunBusy),
     Ending(INTERRUPTED, "stopped with Ctrl-C", "`anomalyst advance RUN` goes on with a run"),
 )
 """Every ending, ascending by code; of a class of errors the row with its own name."""

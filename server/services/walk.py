@@ -11,7 +11,7 @@ import structlog
 from server.domain.run import REQUIRES, Run, SourceSpec, Stage, StageRecord, StageStatus, require_ready
 from server.domain.settings import WalkSettings
 from server.domain.telemetry import Fleet
-from server.errors import AnomalystError, Unavailable
+from server.errors import AnomalystError, RunBusy
 from server.services.stages import Outcome, Stages
 from server.storage.base import Progress, Records
 
@@ -50,7 +50,8 @@ class Walk:
 
         Raises:
             StageNotReady: a prerequisite is missing or stale; the message names the verb to call next.
-            Unavailable: the run is being walked by another call, or a store cannot be reached.
+            RunBusy: the run is being walked by another call.
+            Unavailable: a store cannot be reached.
             AnomalystError: the stage failed; the run says so, keeps what came before, and a later call tries again.
         """
         with self._alone(tenant, run_id):
@@ -98,7 +99,7 @@ class _Turn:
 
     def __enter__(self) -> None:
         if not self._lock.acquire(blocking=False):
-            raise Unavailable(f"run {self._run_id} is being walked by another call. Wait for it, then look at the run.")
+            raise RunBusy(f"run {self._run_id} is being walked by another call. Wait for it, then look at the run.")
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -15,7 +15,7 @@ class Caller:
     may_be_asked: bool = False
 
     @property
-    def local(self) -> bool:
+    def is_local(self) -> bool:
         """Whether this is the user who started the server, rather than the bearer of a token."""
         return self.principal.channel in LOCAL_CHANNELS
 

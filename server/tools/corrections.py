@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from server.domain.feedback import FeedbackFilter, Verdict
 from server.domain.identity import Scope
 from server.domain.suggestion import Effect, Preview, SuggestionStatus
 from server.domain.telemetry import Frozen
@@ -35,6 +36,9 @@ class EffectList(Frozen):
 
     summary: str
     effects: tuple[Effect, ...]
+    judged: dict[Verdict, int] = Field(
+        default={}, description="current verdicts in the fleet of the newest: with `removed`, the precision before and after"
+    )
     truncated: bool
 
 
@@ -151,4 +155,10 @@ class CorrectionTools:
         found = self._app.corrections.effects(who(Scope.READ), fleet=fleet, limit=limit + 1)
         shown = tuple(found[:limit])
         about = f"{len(shown)} changes, newest first." if shown else "Nothing was changed yet."
-        return EffectList(summary=about, effects=shown, truncated=len(found) > limit)
+        return EffectList(summary=about, effects=shown, judged=self._judged(shown), truncated=len(found) > limit)
+
+    def _judged(self, effects: Sequence[Effect]) -> dict[Verdict, int]:
+        """Current verdicts by kind, in the fleet of the newest effect; none before anything was changed."""
+        kinds = (Verdict.TRUE, Verdict.FALSE_ALARM, Verdict.EXPECTED) if effects else ()
+        wanted = {kind: FeedbackFilter(fleet=effects[0].fleet.name, verdict=kind) for kind in kinds}
+        return {kind: self._app.verdicts.given(who(Scope.READ), each, limit=1).total for kind, each in wanted.items()}

@@ -14,7 +14,7 @@ from threading import Lock
 import structlog
 
 from server.domain.run import Stage
-from server.errors import AnomalystError, Unavailable
+from server.errors import AnomalystError, RunBusy, Unavailable
 from server.services.walk import StageProgress
 from server.tools.caller import Caller
 
@@ -79,7 +79,8 @@ class Jobs:
         """The walk, started; or the one under way, if it was asked the same, so that a call sent again joins it.
 
         Raises:
-            Unavailable: the run is being walked for another call, or the server is stopping.
+            RunBusy: the run is being walked for another call.
+            Unavailable: the server is stopping.
         """
         key = (by.principal.tenant, run)
         with self._guard:
@@ -87,7 +88,7 @@ class Jobs:
             if at_work is not None:
                 if at_work.asked == asked and not at_work.stopped_by:
                     return at_work
-                raise Unavailable(
+                raise RunBusy(
                     f"run {run} is being walked ({at_work.asked}, {at_work.words}). Look with get_run, stop it with "
                     "cancel_run, or call again when it is done."
                 )

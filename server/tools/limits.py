@@ -20,7 +20,7 @@ class RateLimit:
 
     def take(self, caller: Caller) -> None:
         """Count one call. Raises `Unavailable` saying how long to wait if there were too many."""
-        if caller.local:
+        if caller.is_local:
             return
         key, now = (caller.principal.tenant, caller.principal.name), self._clock()
         left, seen = self._buckets.pop(key, (self._most, now))

@@ -43,7 +43,7 @@ class Resources:
         """The run as get_run answers it."""
         principal = who(Scope.READ)
         found = self._app.records.run(principal.tenant, run)
-        return run_answer(found, self._desk.jobs.of(principal.tenant, run), whole_path=caller().local).model_dump_json()
+        return run_answer(found, self._desk.jobs.of(principal.tenant, run), whole_path=caller().is_local).model_dump_json()
 
     def anomaly(self, anomaly: str) -> str:
         """The anomaly as get_anomaly answers it."""

@@ -212,7 +212,7 @@ class WalkTools:
         return self._shown(principal, await asyncio.to_thread(self._app.records.run, principal.tenant, job.run))
 
     def _shown(self, principal: Principal, run: Run) -> RunAnswer:
-        return run_answer(run, self._desk.jobs.of(principal.tenant, run.id), whole_path=caller().local)
+        return run_answer(run, self._desk.jobs.of(principal.tenant, run.id), whole_path=caller().is_local)
 
     def _begin(self, principal: Principal, fleet: str, source: SourceSpec, request_id: str | None) -> Run:
         """A new run; or the one that the same request started before, also in an earlier life of the server."""
@@ -243,7 +243,7 @@ def _whole(location: str, connector: str, roots: Sequence[Path] | None) -> str:
     """The location as it is to be stored: a path whole. Raises `PathNotAllowed` for a stranger where no folder is named."""
     if connector != "files":
         return location
-    if roots is None and not caller().local:
+    if roots is None and not caller().is_local:
         raise PathNotAllowed(
             "files are closed to callers with tokens until the server names the folders that may be read "
             "(ANOMALYST_TELEMETRY__ROOTS)."
