@@ -63,7 +63,7 @@ class Door:
         check_local(request)
         if request.scope["method"] not in _SAFE:
             check_origin(request, self.settings, needed=False)
-        principal = Policy.localhost(self.settings).local
+        principal = Policy.localhost(self.settings).local_user
         assert principal is not None  # noqa: S101 - that policy has one
         return principal
 

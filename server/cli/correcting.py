@@ -7,7 +7,7 @@ import typer
 
 from server.cli.findings import Since, Until, time_of
 from server.cli.options import AsJson, Home, Limit, OfFleet, Offset
-from server.cli.session import opened, quiet, user
+from server.cli.session import opened, quiet
 from server.cli.shown import as_json, moment, say, say_json, say_table
 from server.errors import InvalidInput
 
@@ -310,9 +310,9 @@ def _rebuild(home: Home = None) -> None:
 
 def person(app: "App") -> "Principal":
     """The operating system's user, who may do everything at this command line."""
-    from server.domain.identity import Principal  # noqa: PLC0415 - `--help` need not wait for it
+    from server.domain.identity import Principal, local_user  # noqa: PLC0415 - `--help` need not wait for it
 
-    return Principal(name=user(), tenant=app.settings.tenant)
+    return Principal(name=local_user(), tenant=app.settings.tenant)
 
 
 def say_preview(preview: "Preview") -> None:

@@ -1,9 +1,7 @@
 """One command's use of the server: settings from the environment and `--home`, parts closed at the end, changes audited."""
 
-import getpass
 import hashlib
 import json
-import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -92,13 +90,14 @@ def audited(app: "App", action: str, subject: str, **arguments: object) -> Gener
 
 def _note(app: "App", action: str, subject: str, arguments: dict[str, object], outcome: str) -> None:
     from server.domain.audit import AuditEntry  # noqa: PLC0415 - `--help` need not wait for it
+    from server.domain.identity import local_user  # noqa: PLC0415 - as above
 
     told = json.dumps(arguments, sort_keys=True, default=str)
     app.records.append_audit(
         AuditEntry(
             tenant=app.settings.tenant,
             time=datetime.now(UTC),
-            actor=user(),
+            actor=local_user(),
             channel="cli",
             action=action,
             subject=subject,
@@ -106,11 +105,3 @@ def _note(app: "App", action: str, subject: str, arguments: dict[str, object], o
             outcome=outcome,
         )
     )
-
-
-def user() -> str:
-    """The operating system's user, by number where it has no name."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"

@@ -1,5 +1,7 @@
 """Who calls: a principal with a tenant and scopes, however it proved who it is."""
 
+import getpass
+import os
 from enum import StrEnum
 
 from pydantic import Field
@@ -29,3 +31,11 @@ class Principal(Frozen):
         """Return if the principal has the scope. Raises `NotAllowed` naming it otherwise."""
         if scope not in self.scopes:
             raise NotAllowed(f"{self.name} lacks the scope `{scope.value}`. Use a token that has it, or ask who can give it.")
+
+
+def local_user() -> str:
+    """The operating system's user, by number where it has no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"

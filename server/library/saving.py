@@ -1,9 +1,7 @@
 """Keeping a scored frame's anomalies where the other surfaces show them."""
 
-import getpass
 import hashlib
 import json
-import os
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from pydantic import ValidationError
 
 from server.app import App, utc_now
 from server.domain.audit import AuditEntry
+from server.domain.identity import local_user
 from server.domain.run import Run, SourceSpec, Stage, StageRecord, StageStatus
 from server.domain.settings import FeatureSettings, WalkSettings
 from server.domain.telemetry import Fleet, Members, Snapshot
@@ -139,20 +138,12 @@ def _entry(run: Run, digest: str) -> AuditEntry:
     return AuditEntry(
         tenant=run.fleet.tenant,
         time=utc_now(),
-        actor=_user(),
+        actor=local_user(),
         channel=_CONNECTOR,
         action=_SAVE,
         subject=run.id,
         arguments=digest,
     )
-
-
-def _user() -> str:
-    """The operating system's user, by number where it has no name."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"
 
 
 def _settings(url_or_home: str | Path | None) -> Settings:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from server.domain.answers import Rate
 from server.domain.feedback import FeedbackFilter, Verdict
 from server.domain.identity import Scope
 from server.domain.suggestion import Effect, Preview, SuggestionStatus
@@ -36,9 +37,10 @@ class EffectList(Frozen):
 
     summary: str
     effects: tuple[Effect, ...]
-    judged: dict[Verdict, int] = Field(
-        default={}, description="current verdicts in the fleet of the newest: with `removed`, the precision before and after"
+    judged_before: Rate | None = Field(
+        default=None, description="precision on verdicts before the newest change: true ones among those judged"
     )
+    judged_after: Rate | None = Field(default=None, description="the same after it, once its window is scored again")
     truncated: bool
 
 
@@ -155,10 +157,16 @@ class CorrectionTools:
         found = self._app.corrections.effects(who(Scope.READ), fleet=fleet, limit=limit + 1)
         shown = tuple(found[:limit])
         about = f"{len(shown)} changes, newest first." if shown else "Nothing was changed yet."
-        return EffectList(summary=about, effects=shown, judged=self._judged(shown), truncated=len(found) > limit)
+        before, after = self._precision(shown[0]) if shown else (None, None)
+        return EffectList(summary=about, effects=shown, judged_before=before, judged_after=after, truncated=len(found) > limit)
 
-    def _judged(self, effects: Sequence[Effect]) -> dict[Verdict, int]:
-        """Current verdicts by kind, in the fleet of the newest effect; none before anything was changed."""
-        kinds = (Verdict.TRUE, Verdict.FALSE_ALARM, Verdict.EXPECTED) if effects else ()
-        wanted = {kind: FeedbackFilter(fleet=effects[0].fleet.name, verdict=kind) for kind in kinds}
-        return {kind: self._app.verdicts.given(who(Scope.READ), each, limit=1).total for kind, each in wanted.items()}
+    def _precision(self, effect: Effect) -> tuple[Rate, Rate | None]:
+        """True ones among those judged true or false alarm, before the change and after it (None until it is re-scored)."""
+        kinds = (Verdict.TRUE, Verdict.FALSE_ALARM)
+        wanted = (FeedbackFilter(fleet=effect.fleet.name, verdict=kind) for kind in kinds)
+        true, false = (self._app.verdicts.given(who(Scope.READ), each, limit=1).total for each in wanted)
+        gone = [effect.removed.get(kind.value, 0) for kind in kinds]
+        before = Rate(count=true, of=true + false, what="judged anomalies")
+        if effect.alarms_after is None:
+            return before, None
+        return before, Rate(count=true - gone[0], of=true + false - sum(gone), what="judged anomalies")

@@ -1,7 +1,5 @@
 """How far a surface trusts whoever reaches it: who a caller without a token is, and whose yes counts as a person's."""
 
-import getpass
-import os
 import re
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,7 +8,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.context import ServerRequestContext
 
-from server.domain.identity import Principal, Scope
+from server.domain.identity import Principal, Scope, local_user
 from server.errors import NotAllowed
 from server.settings import Settings
 from server.tools.caller import Caller
@@ -22,9 +20,9 @@ _WITHOUT_APPROVAL = frozenset(Scope) - {Scope.APPROVE}
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`local` is who calls without a token (None: nobody may); `asks` whether their program may be asked for approvals."""
+    """`local_user` is who calls without a token (None: nobody may); `asks` whether their program may be asked for approvals."""
 
-    local: Principal | None
+    local_user: Principal | None
     asks: bool = False
     calls_per_minute: int = 600
 
@@ -50,23 +48,15 @@ class Policy:
         if token is not None:
             principal = principal_of(token)
             return Caller(principal, client, may_be_asked=Scope.APPROVE in principal.scopes)
-        if self.local is None:
+        if self.local_user is None:
             raise NotAllowed("a token is needed: send it as `Authorization: Bearer TOKEN`.")
-        return Caller(self.local, client, may_be_asked=self.asks)
+        return Caller(self.local_user, client, may_be_asked=self.asks)
 
 
 def principal_of(token: AccessToken) -> Principal:
     """The principal that a verified token stands for."""
     scopes = frozenset(Scope(scope) for scope in token.scopes)
     return Principal(name=token.subject or token.client_id, tenant=(token.claims or {})["tenant"], scopes=scopes, channel="mcp")
-
-
-def local_user() -> str:
-    """The operating system's user, by number where it has no name."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"
 
 
 def _token_of(ctx: ServerRequestContext[Any, Any]) -> AccessToken | None:

@@ -40,7 +40,7 @@ async def session_of(request: Request) -> Session:
 
 def _local_user(request: Request, door: Door) -> Principal | None:
     check_local(request)
-    user = Policy.localhost(door.settings).local
+    user = Policy.localhost(door.settings).local_user
     return person(user.model_copy(update={"scopes": frozenset(Scope)})) if user else None
 
 
