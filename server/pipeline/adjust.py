@@ -134,7 +134,8 @@ class _Drafter:
                 if wanting:
                     continue
                 yield self._draft(of_group, (level, group), feature, sign)
-                left = [each for each in left if each not in of_group]
+                taken = {each.row for each in of_group}
+                left = [each for each in left if each.row not in taken]
         if left:
             name = self._rows.features[feature].name
             why = self._wanting(left, Level.COHORT) or "no one group holds these verdicts."
@@ -161,6 +162,10 @@ class _Drafter:
         metric = self._rows.features[feature].metric.name
         at_fault = metric in judged.feedback.metrics or not judged.feedback.metrics
         return bool(at_fault and sign * self._rows.z[judged.row, feature] >= _OFF)
+
+    def _tells(self, judged: JudgedRow, feature: int, since: int) -> bool:
+        """Whether the row has a value of the feature and lies where an adjustment from then on can reach it."""
+        return bool(self._rows.time[judged.row] >= since and np.isfinite(self._rows.gap[judged.row, feature]))
 
     def _by_group(self, judged: Sequence[JudgedRow], level: Level) -> list[tuple[int, list[JudgedRow]]]:
         """Verdicts by group code of the level, most first."""
@@ -224,6 +229,12 @@ class _Drafter:
                 "the marked rows are off, but most rows of their devices are not, or no longer: there is no new level to "
                 "learn. Mark it expected for as long as it lasts, or ask for fewer anomalies with suggest_detector_settings.",
                 _ids(judged),
+            )
+        judged = [each for each in judged if self._tells(each, feature, since)]
+        wanting = self._wanting(judged, level)
+        if wanting:
+            return Refusal(
+                name, group, f"counting from {moment(since):%Y-%m-%d %H:%M} UTC, when it began: {wanting}", _ids(judged)
             )
         gap = float(np.median(self._rows.gap[[each.row for each in judged], feature]))
         if sign * gap <= 0:
@@ -308,7 +319,8 @@ class _Drafter:
         """
         rows = np.flatnonzero(own & np.isfinite(self._rows.whole[:, feature]))
         days, median = _median_by(self._day[rows], sign * self._rows.whole[rows, feature])
-        typical = float(np.median(median[np.isin(days, self._day[[each.row for each in judged]])]))
+        of_verdicts = median[np.isin(days, self._day[[each.row for each in judged]])]
+        typical = float(np.median(of_verdicts)) if len(of_verdicts) else 0.0
         off = days[median >= _HALF * typical] if typical > 0 else days[:0]
         if len(off) == 0 or int(off[-1]) < int(self._day.max()) - _PAUSE:
             return None

@@ -4,6 +4,7 @@ Rows that no changed adjustment reaches cannot change, and are not scored again;
 promises is exactly what applying the change then does.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,7 +81,7 @@ class Reach:
 
 
 def reach_of(table: FeatureTable, baselines: BaselineSet, changed: Sequence[Adjustment]) -> Reach:
-    """Rows of the adjustments' groups at or after they begin."""
+    """Rows of the adjustments' groups at or after they begin, or a window before: one may become part of an earlier step."""
     cohort, device, time = table.key("cohort"), table.key("device"), table.time
     site = baselines.grouping.site_codes(cohort, table.key(baselines.grouping.site_key)) if baselines.grouping.sites else None
     codes = {Level.GLOBAL: np.zeros_like(device), Level.COHORT: cohort, Level.SITE: site, Level.DEVICE: device}
@@ -90,14 +91,15 @@ def reach_of(table: FeatureTable, baselines: BaselineSet, changed: Sequence[Adju
         code = codes[each.level]
         if code is not None and each.group in groups[each.level]:
             mine = code == groups[each.level].index(each.group)
-            moved |= mine if each.since is None else mine & (time >= microseconds(each.since))
+            moved |= mine if each.since is None else mine & (time >= microseconds(each.since - baselines.plan.window))
     rows = np.flatnonzero(moved)
     return Reach(rows, np.unique(device[rows]).astype(np.int64))
 
 
 def changed_adjustments(before: Sequence[Adjustment], after: Sequence[Adjustment]) -> tuple[Adjustment, ...]:
-    """Those that are in only one of the two overlays."""
-    return tuple(each for each in (*before, *after) if (each in before) != (each in after))
+    """Those that one of the two overlays has more often than the other."""
+    had, has = Counter(before), Counter(after)
+    return (*(had - has), *(has - had))
 
 
 def score_again(

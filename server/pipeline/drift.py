@@ -19,7 +19,7 @@ from server.domain.anomaly import FeatureDrift, ScoreDrift
 from server.domain.baseline import Level
 from server.domain.telemetry import Members
 from server.pipeline.baselines import BaselineSet, LevelStatistics
-from server.pipeline.overlay import group_shifts, moves_of
+from server.pipeline.overlay import Move, moves_of
 from server.pipeline.parallel import in_order
 from server.pipeline.profile import cells
 from server.pipeline.table import FeatureTable
@@ -43,10 +43,16 @@ class _Some:
     cohort: Codes
     cell: Codes | None
 
-    def values(self, name: str, profile: Floats | None) -> Floats:
-        """A feature of these rows without its daily rhythm (`profile`, by cell)."""
+    def values(self, name: str, profile: Floats | None, moves: Sequence[Move]) -> Floats:
+        """A feature of these rows without its daily rhythm (`profile`, by cell) and without what was approved at their time."""
         values = self.table.column(name)[self.rows]
-        return values if profile is None or self.cell is None else values - profile[self.cell]
+        if profile is not None and self.cell is not None:
+            values = values - profile[self.cell]
+        time = self.table.time[self.rows]
+        for move in moves:
+            own = self.cohort == move.group if move.level is Level.COHORT else np.ones(len(values), bool)
+            values = values - np.where(own, move.at(time), 0.0)
+        return values
 
 
 def psi(expected: Floats, actual: Floats) -> Floats:
@@ -69,7 +75,8 @@ def feature_drift(
 
     Compares rows from `since` on (microseconds since 1970 UTC; all rows if unset). `against` is the table that the baselines
     were estimated from. `members` names the table's cohort codes, needed where it is of another snapshot than the baselines.
-    Groups with fewer than `min_rows` values, now or in the baseline, are left out. Approved adjustments count as baseline.
+    Groups with fewer than `min_rows` values, now or in the baseline, are left out. Approved adjustments count as baseline,
+    each from its onset on.
     """
     recent = np.ones(table.rows, bool) if since is None else table.time >= since
     current = _some(table, recent, baselines, members)
@@ -120,20 +127,18 @@ def _some(table: FeatureTable, rows: Flags, baselines: BaselineSet, members: Mem
 def _one_feature(index: int, current: _Some, reference: _Some | None, baselines: BaselineSet) -> list[FeatureDrift]:
     name = baselines.features[index].name
     profile = baselines.profile.deviation[:, index] if baselines.profile else None
-    values = current.values(name, profile)
-    before = np.empty(0) if reference is None else reference.values(name, profile)
-    inherited, moves = np.zeros(1), [move for move in moves_of(baselines) if move.feature == index]
+    # of single devices and sites too little is moved to tell for a cohort
+    moves = [move for move in moves_of(baselines) if move.feature == index and move.level in (Level.GLOBAL, Level.COHORT)]
+    values = current.values(name, profile, moves)
+    before = np.empty(0) if reference is None else reference.values(name, profile, moves)
     found: list[FeatureDrift] = []
     for level in (level for level in baselines.levels if level.level in (Level.GLOBAL, Level.COHORT)):
         groups = len(level.groups)
-        # an adjustment of the fleet moves its cohorts too, as in normalising
-        own = [move for move in moves if move.level is level.level]
-        inherited = inherited[:1] + group_shifts(own, groups, len(baselines.features))[:, index]
         now = _by_group(values, _codes(level, current), groups)
         then = _by_group(before, _codes(level, reference) if reference else np.empty(0, np.int32), groups)
         for group in range(groups):
             if min(len(now[group]), level.count[group, index]) >= baselines.min_rows:
-                centre, scale = level.median[group, index] + inherited[group], level.scale[group, index]
+                centre, scale = level.median[group, index], level.scale[group, index]
                 was = (then[group] - centre) / scale if len(then[group]) >= baselines.min_rows else None
                 found.append(_drift(name, level, group, (now[group] - centre) / scale, was))
     return found

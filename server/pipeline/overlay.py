@@ -5,7 +5,7 @@ what is expected of its spread and of its change rises and falls again. So the s
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -98,17 +98,30 @@ def _steps(moves: Sequence[Move], baselines: "BaselineSet") -> Iterator[Move]:
     """How the steps of approved levels show in changes and spreads of their metrics; together, as spreads do not add."""
     statistics = {level.level: level for level in baselines.levels}
     by_name = {each.name: index for index, each in enumerate(baselines.features)}
-    together: dict[tuple[Level, int, int], list[Move]] = defaultdict(list)
-    for move in moves:
-        if move.since != _ALWAYS and baselines.features[move.feature].statistic is Statistic.MEAN:
-            together[move.level, move.group, move.feature].append(move)
-    for (level, group, feature), own in together.items():
-        metric = baselines.features[feature].metric.name
-        step = replace(own[0], amount=sum(move.amount for move in own), since=min(move.since for move in own))
+    for own in _of_one_step(move for move in moves if baselines.features[move.feature].statistic is Statistic.MEAN):
+        step = replace(own[0], amount=sum(move.amount for move in own))
+        metric = baselines.features[step.feature].metric.name
         yield replace(step, statistic=Statistic.CHANGE, feature=by_name[f"{metric}_{Statistic.CHANGE.value}"])
         spread = by_name[f"{metric}_{Statistic.STD.value}"]
-        typical = float(np.nan_to_num(statistics[level].median[group, spread]))
+        typical = float(np.nan_to_num(statistics[step.level].median[step.group, spread]))
         yield replace(step, statistic=Statistic.STD, feature=spread, spread=max(typical, 0.0))
+
+
+def _of_one_step(moves: Iterable[Move]) -> Iterator[list[Move]]:
+    """Moves of one group's level whose onsets lie within one window of the first of them: further parts of the same step."""
+    begun = sorted((move for move in moves if move.since != _ALWAYS), key=_place)
+    own: list[Move] = []
+    for move in begun:
+        if own and (_place(move)[:3] != _place(own[0])[:3] or move.since > own[0].since + move.window):
+            yield own
+            own = []
+        own.append(move)
+    if own:
+        yield own
+
+
+def _place(move: Move) -> tuple[int, int, int, int]:
+    return list(Level).index(move.level), move.group, move.feature, move.since
 
 
 def transitions(moves: Sequence[Move]) -> tuple[tuple[int, int], ...]:
@@ -134,6 +147,16 @@ def group_shifts(moves: Sequence[Move], groups: int, features: int) -> Floats:
     for move in moves:
         shift[move.group, move.feature] += move.last
     return shift
+
+
+def may_overlap(one: Adjustment, other: Adjustment) -> bool:
+    """Whether both may move the same feature of one row; two groups of the same level have no row in common."""
+    return one.feature == other.feature and (one.level is not other.level or one.group == other.group)
+
+
+def origin(adjustment: Adjustment) -> Adjustment:
+    """What an adjustment keeps under every estimate: the same approval has the same origin, however much of it is left."""
+    return adjustment.model_copy(update={"amount": 0.0, "base_median": 0.0})
 
 
 def reapplied(adjustments: Sequence[Adjustment], estimate: "BaselineSet") -> tuple[Adjustment, ...]:
@@ -162,6 +185,9 @@ def _left(adjustment: Adjustment, median: float | None, total: Mapping[tuple[Lev
         return adjustment
     whole = total[adjustment.level, adjustment.group, adjustment.feature]
     caught_up = 0.0 if whole == 0 else min(max((median - adjustment.base_median) / whole, 0.0), 1.0)
+    if caught_up == 0.0:
+        # its base stays where it was approved: a median that wavers would otherwise wear it down, a little at each return
+        return adjustment
     return adjustment.model_copy(update={"amount": adjustment.amount * (1.0 - caught_up), "base_median": median})
 
 

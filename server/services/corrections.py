@@ -1,19 +1,12 @@
 """Corrections: suggestions, their previews, a person's decision, and applying it. Nothing changes without that decision."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-
-import numpy as np
 
 from server.domain.baseline import BaselineVersion
-from server.domain.feedback import FeedbackFilter
 from server.domain.identity import Principal, Scope
 from server.domain.run import Run, Stage
 from server.domain.suggestion import (
-    UNLABELLED,
     Applied,
     Decision,
     Effect,
@@ -26,16 +19,15 @@ from server.domain.suggestion import (
 from server.domain.telemetry import Frozen
 from server.errors import AdjustmentOutOfBounds, ApprovalMissing, ApprovalStale, GateClosed, InvalidInput, NotAllowed
 from server.pipeline.baselines import BaselineSet
-from server.pipeline.counterfactual import Stored
-from server.pipeline.displacement import microseconds
+from server.pipeline.overlay import may_overlap
 from server.pipeline.stored import baseline_rows
+from server.services.ledger import Ledger
 from server.services.previews import Previews, settings_then
-from server.services.recollection import Recollection
-from server.services.suggesting import Direction, Suggested, Suggesting
+from server.services.suggesting import Direction, Stores, Suggested, Suggesting
 from server.services.verdicts import audit_entry
 from server.services.walk import StageProgress, Walk, silent
 from server.settings import CorrectionSettings
-from server.storage.base import Application, CorrectionRecords, Records
+from server.storage.base import Application
 
 _MOST_FEEDBACK = 1_000_000
 _MOST_EFFECTS = 1_000
@@ -50,15 +42,6 @@ class SuggestionPage(Frozen):
     truncated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """Where corrections are kept."""
-
-    records: Records
-    corrections: CorrectionRecords
-    recollection: Recollection
-
-
 class Corrections:
     """From suggestion to changed scores, with a person in between."""
 
@@ -66,7 +49,8 @@ class Corrections:
         self, stores: Stores, walk: Walk, settings: CorrectionSettings, clock: Callable[[], datetime], threads: int = 1
     ) -> None:
         self._stores, self._walk, self._settings, self._clock = stores, walk, settings, clock
-        self._suggesting = Suggesting(stores.records, stores.corrections, walk.stages, stores.recollection, settings, clock)
+        self._ledger = Ledger(stores.records, stores.corrections, walk.stages, stores.recollection, clock)
+        self._suggesting = Suggesting(stores, walk.stages, self._ledger, settings, clock)
         self._previews = Previews(stores.records, stores.corrections, walk.stages, settings, threads)
 
     def suggest_adjustments(
@@ -174,6 +158,7 @@ class Corrections:
             if self._settings.four_eyes and who.name == suggestion.proposer:
                 raise NotAllowed(f"{who.name} proposed {suggestion_id}; someone else has to approve it.")
             if standing.status is SuggestionStatus.PENDING and digest == suggestion.digest:
+                self._require_current(suggestion)
                 self._check_gate(suggestion, who.name, tuple(override))
         decision = Decision(
             suggestion=suggestion_id,
@@ -207,8 +192,9 @@ class Corrections:
         if effect is None:
             effect = self._apply(who, standing)
         run = self._walk.advance(who.tenant, effect.run, progress=progress)
-        effect = self._completed(effect, run)
-        self._stores.recollection.decided(self._stores.corrections.suggestion(who.tenant, suggestion_id, now=self._clock()))
+        effect = self._ledger.completed(effect, run)
+        standing = self._stores.corrections.suggestion(who.tenant, suggestion_id, now=self._clock())
+        self._stores.recollection.decided(standing, undone=bool(effect.undone_by))
         due = run.next_stage()
         return Applied(
             suggestion=suggestion_id,
@@ -234,6 +220,7 @@ class Corrections:
                 f"suggestion {suggestion.id} is {standing.status.value}: other baselines are in force, or its time is over. "
                 "Ask for a new suggestion, and let a person decide on that."
             )
+        self._require_current(suggestion)
         preview = self._check_gate(suggestion, decision.by, decision.override)
         run = self._stores.records.run(who.tenant, suggestion.run)
         application = self._application(who, suggestion, decision, preview, run)
@@ -287,6 +274,13 @@ class Corrections:
             adjustments=baselines.adjustments,
         )
 
+    def _require_current(self, suggestion: Suggestion) -> None:
+        if self._ledger.settings_changed_since(suggestion):
+            raise ApprovalStale(
+                f"suggestion {suggestion.id} was made for detector settings that are no longer in force. "
+                "Ask for a new suggestion, and let a person decide on that."
+            )
+
     def _check_gate(self, suggestion: Suggestion, by: str, override: Sequence[str]) -> Preview:
         """The preview as of now, if nothing speaks against the change but what was overridden by someone who may."""
         preview = self._previews.of(suggestion)
@@ -305,54 +299,18 @@ class Corrections:
             raise GateClosed(f"{by} proposed this or gave its verdicts; a second person has to accept what the gate found.")
         return preview
 
-    def _completed(self, effect: Effect, run: Run) -> Effect:
-        """The ledger's entry with what happened, once the run is scored again; what a rollback undid is marked."""
-        if effect.alarms_after is not None or run.next_stage() is not None:
-            return effect
-        stages = self._walk.stages
-        before, after = Stored.read(stages.artifact(run, effect.scores_before)), Stored.read(stages.scores(run))
-        removed, added = before.flagged & ~after.flagged, after.flagged & ~before.flagged
-        verdicts = self._verdicts(effect)
-        names = stages.members(run).devices
-
-        def counted(flags: "np.ndarray[Any, np.dtype[np.bool_]]") -> dict[str, int]:
-            rows = np.flatnonzero(flags)
-            keys = zip(after.device[rows].tolist(), after.time[rows].tolist(), strict=True)
-            return dict(sorted(Counter(verdicts.get((names[code], at), UNLABELLED) for code, at in keys).items()))
-
-        done = effect.model_copy(
-            update={"alarms_after": int(after.flagged.sum()), "removed": counted(removed), "added": counted(added)}
-        )
-        self._stores.corrections.save_effect(done)
-        if effect.kind is SuggestionKind.ROLLBACK:
-            self._mark_undone(done)
-        return done
-
-    def _verdicts(self, effect: Effect) -> dict[tuple[str, int], str]:
-        given, _ = self._stores.corrections.feedback(
-            effect.fleet.tenant, FeedbackFilter(fleet=effect.fleet.name), limit=_MOST_FEEDBACK
-        )
-        return {(each.device, microseconds(each.time)): each.verdict.value for each in given}
-
-    def _mark_undone(self, rollback: Effect) -> None:
-        """Note in the ledger and in memory which earlier changes are no longer in force."""
-        in_force = self._stores.records.baseline_version(rollback.fleet)
-        kept = set(in_force.adjustments) if in_force else set()
-        now = self._clock()
-        for effect in self._stores.corrections.effects(rollback.fleet.tenant, fleet=rollback.fleet.name, limit=_MOST_EFFECTS):
-            if effect.kind is not SuggestionKind.BASELINE_ADJUSTMENT or effect.undone_by:
-                continue
-            standing = self._stores.corrections.suggestion(rollback.fleet.tenant, effect.suggestion, now=now)
-            if not kept.issuperset(standing.suggestion.adjustments):
-                self._stores.corrections.save_effect(effect.model_copy(update={"undone_by": rollback.suggestion}))
-                self._stores.recollection.decided(standing, undone=True)
-
     def _by_policy(self, standing: StandingSuggestion) -> StandingSuggestion:
         """The suggestion, approved and applied if a policy is configured and all its bounds hold."""
-        suggestion, settings = standing.suggestion, self._settings
-        small = all(abs(each.in_scales) <= settings.auto_apply_scales for each in suggestion.adjustments)
+        settings = self._settings
+        if not settings.auto_apply:
+            return standing
+        # read again: another one of the same call may have been applied, and left this one stale
+        standing = self._stores.corrections.suggestion(
+            standing.suggestion.fleet.tenant, standing.suggestion.id, now=self._clock()
+        )
+        suggestion = standing.suggestion
         heard = len(suggestion.evidence.authors) >= settings.auto_apply_authors and not suggestion.evidence.contradicting
-        if not settings.auto_apply or standing.status is not SuggestionStatus.PENDING or not (small and heard):
+        if standing.status is not SuggestionStatus.PENDING or not (heard and self._stays_small(suggestion)):
             return standing
         if not self._previews.of(suggestion).open:
             return standing
@@ -362,3 +320,16 @@ class Corrections:
         self.decide(policy, suggestion.id, approved=True, digest=suggestion.digest, reason="within the policy's bounds")
         self.apply(policy, suggestion.id)
         return self.get(policy, suggestion.id)
+
+    def _stays_small(self, suggestion: Suggestion) -> bool:
+        """Whether no centre is moved by more than the policy's bound, what was approved before included.
+
+        Without that, asking again and again would move it as far as a person may.
+        """
+        version = self._stores.records.baseline_version(suggestion.fleet)
+        in_force = version.adjustments if version else ()
+        return all(
+            abs(new.in_scales) + sum(abs(each.in_scales) for each in in_force if may_overlap(each, new))
+            <= self._settings.auto_apply_scales
+            for new in suggestion.adjustments
+        )

@@ -42,6 +42,7 @@ from server.pipeline.counterfactual import (
 )
 from server.pipeline.displacement import microseconds, moment
 from server.pipeline.gate import Measured, gate
+from server.pipeline.overlay import reapplied
 from server.pipeline.table import FeatureTable
 from server.services.stages import Stages
 from server.settings import CorrectionSettings
@@ -130,7 +131,8 @@ class Previews:
             raise InvalidInput(f"run {run.id} has no baselines to adjust: {now.reason}")
         if suggestion.kind is SuggestionKind.ROLLBACK:
             version = self._records.baseline_version(run.fleet, suggestion.rollback_to)
-            return replace(now, adjustments=version.adjustments if version else ())
+            # less of each where telemetry has caught up since, as with those in force
+            return replace(now, adjustments=reapplied(version.adjustments if version else (), now))
         return replace(now, adjustments=(*now.adjustments, *suggestion.adjustments))
 
     def _made(self, suggestion: Suggestion, counterpart: Counterpart, feedback: Sequence[Feedback], digest: str) -> Preview:
@@ -171,7 +173,8 @@ class Previews:
     def _recall(self, counterpart: Counterpart) -> tuple[float | None, float | None]:
         if not isinstance(counterpart.now, BaselineSet) or not isinstance(counterpart.then, BaselineSet):
             return None, None
-        metrics = _metrics_touched(counterpart.now, counterpart.then)
+        adjusted = counterpart.trained_now is counterpart.trained_then
+        metrics = _metrics_touched(counterpart.now, counterpart.then) if adjusted else counterpart.now.plan.metrics
         common = (counterpart.table, counterpart.rescored.before, counterpart.reach, metrics)
         return (
             injected_recall(*common, counterpart.now, counterpart.trained_now),
@@ -197,8 +200,13 @@ class Previews:
             largest_move=max((abs(each.in_scales) for each in suggestion.adjustments), default=0.0),
             total_drift=drift if suggestion.kind is SuggestionKind.BASELINE_ADJUSTMENT else 0.0,
         )
-        wanted = suggestion.kind is not SuggestionKind.BASELINE_ADJUSTMENT
-        return gate(measured, max_move=self._settings.max_move, max_drift=self._settings.max_drift, adds_are_wanted=wanted)
+        return gate(
+            measured,
+            max_move=self._settings.max_move,
+            max_drift=self._settings.max_drift,
+            adds_are_wanted=suggestion.kind is not SuggestionKind.BASELINE_ADJUSTMENT,
+            sets_threshold=suggestion.kind is SuggestionKind.DETECTOR_SETTINGS,
+        )
 
     def _left(self, suggestion: Suggestion, counterpart: Counterpart, words: "_Words") -> tuple[int, ...]:
         """False alarms still flagged after this approval and after further ones of what is then left of the displacement."""

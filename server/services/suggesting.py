@@ -4,16 +4,16 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from itertools import count
 
 from server.domain.anomaly import Incident
-from server.domain.baseline import BaselineVersion
+from server.domain.baseline import Adjustment, BaselineVersion
 from server.domain.feedback import Feedback, FeedbackFilter, Verdict
 from server.domain.identity import Principal, Scope
 from server.domain.memory import RecallQuery
 from server.domain.run import Run, Stage
-from server.domain.settings import DetectorSettings
 from server.domain.suggestion import Evidence, StandingSuggestion, Suggestion, SuggestionKind, SuggestionStatus
 from server.domain.telemetry import Fleet, Frozen
 from server.errors import InvalidInput, NotFound, StageNotReady
@@ -21,14 +21,15 @@ from server.pipeline.adjust import Draft, JudgedRow, Limits, Refusal, draft_adju
 from server.pipeline.baselines import BaselineSet, RawFallback
 from server.pipeline.displacement import Displacement, measure
 from server.pipeline.exclusion import open_incidents
+from server.pipeline.overlay import origin
 from server.services.fleets import fleet_named, shown_run
+from server.services.ledger import Ledger
 from server.services.recollection import Recollection
 from server.services.stages import Stages
+from server.services.tuning import Direction, changed, direction_of, step
 from server.services.verdicts import audit_entry
 from server.settings import CorrectionSettings
 from server.storage.base import CorrectionRecords, Records
-
-Direction = Literal["fewer", "more"]
 
 _MOST_FEEDBACK = 100_000
 _MOST_INCIDENTS = 500
@@ -37,8 +38,6 @@ _SETTLED = timedelta(days=3)
 _WHOLLY = 0.8
 """Share of an incident's anomalies that must be marked false for the incident itself to count as judged."""
 _REMEMBERED = 3
-_ENOUGH_TO_RATE = 10
-_POOR, _GOOD = 0.5, 0.8
 
 
 class Refused(Frozen):
@@ -57,20 +56,23 @@ class Suggested(Frozen):
     summary: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where corrections are kept."""
+
+    records: Records
+    corrections: CorrectionRecords
+    recollection: Recollection
+
+
 class Suggesting:
     """Makes suggestions and stores them, pending."""
 
     def __init__(
-        self,
-        records: Records,
-        corrections: CorrectionRecords,
-        stages: Stages,
-        recollection: Recollection,
-        settings: CorrectionSettings,
-        clock: Callable[[], datetime],
+        self, stores: Stores, stages: Stages, ledger: Ledger, settings: CorrectionSettings, clock: Callable[[], datetime]
     ) -> None:
-        self._records, self._corrections, self._stages = records, corrections, stages
-        self._recollection, self._settings, self._clock = recollection, settings, clock
+        self._records, self._corrections, self._recollection = stores.records, stores.corrections, stores.recollection
+        self._stages, self._ledger, self._settings, self._clock = stages, ledger, settings, clock
 
     def adjustments(
         self,
@@ -89,9 +91,7 @@ class Suggesting:
         """
         who.require(Scope.FEEDBACK)
         run, version = self._current(fleet_named(self._records, who.tenant, fleet))
-        baselines = self._stages.baseline_set(run)
-        if isinstance(baselines, RawFallback):
-            raise InvalidInput(f"run {run.id} has no baselines to adjust: {baselines.reason}")
+        baselines = self._baselines(run)
         wanted = FeedbackFilter(fleet=run.fleet.name, device=device, metric=metric)
         given, _ = self._corrections.feedback(who.tenant, wanted, limit=_MOST_FEEDBACK)
         chosen = [each for each in given if each.verdict in {Verdict.FALSE_ALARM, Verdict.TRUE}]
@@ -138,17 +138,13 @@ class Suggesting:
             self._check_domains(run, domain_weights)
             change |= {"domain_weights": {**now.domain_weights, **domain_weights}}
         if not change:
-            direction, evidence, reason = self._direction(run, direction)
-            factor = {"fewer": 0.5, "more": 2.0, None: 1.0}[direction]
+            wanted = FeedbackFilter(fleet=run.fleet.name)
+            given, _ = self._corrections.feedback(who.tenant, wanted, limit=_MOST_FEEDBACK)
+            direction, evidence, reason = direction_of(given, direction)
             if direction is None:
                 return Suggested(suggestions=(), refused=(Refused(reason=reason),), summary=f"No suggestion: {reason}")
-            if now.alerts_per_day is not None:
-                change = {"alerts_per_day": now.alerts_per_day * factor}
-            else:
-                change = {"contamination": min(0.5, now.contamination * factor)}
-        then = DetectorSettings.model_validate(now.model_dump() | change)
-        if then == now:
-            raise InvalidInput("the detector has these settings already. Say what is to be different.")
+            change = step(now, direction)
+        then = changed(now, change)
         told = ", ".join(f"{name} {getattr(now, name)} → {getattr(then, name)}" for name in change)
         suggestion = self._suggestion(
             who, run, version, SuggestionKind.DETECTOR_SETTINGS, evidence=evidence, reason=f"{told}: {reason}", settings=then
@@ -161,31 +157,46 @@ class Suggesting:
 
         Raises:
             NotFound: there is no such version.
-            InvalidInput: that version's adjustments are in force, or there is nothing to undo.
+            InvalidInput: that version's adjustments are in force, there is nothing to undo, or the run has no baselines.
         """
         who.require(Scope.FEEDBACK)
         run, version = self._current(fleet_named(self._records, who.tenant, fleet))
-        target = self._target(run.fleet, version, to_version)
-        undone = [each for each in version.adjustments if each not in target.adjustments]
-        reason = f"back to version {target.version} of {target.created:%Y-%m-%d %H:%M} UTC, without {len(undone)} adjustments"
+        now = Counter(origin(each) for each in self._baselines(run).adjustments)
+        target = self._target(run.fleet, version, now, to_version)
+        then = Counter(origin(each) for each in target.adjustments)
+        reason = (
+            f"back to version {target.version} of {target.created:%Y-%m-%d %H:%M} UTC: "
+            f"{(now - then).total()} adjustments go, {(then - now).total()} come back"
+        )
         suggestion = self._suggestion(
             who, run, version, SuggestionKind.ROLLBACK, evidence=Evidence(), reason=reason, rollback_to=target.version
         )
         standing = [self._stored(who, suggestion)]
         return Suggested(suggestions=tuple(standing), summary=_summary(standing, ()))
 
-    def _current(self, fleet: Fleet) -> tuple[Run, BaselineVersion]:
-        """The run that is shown and the version in force that it was walked on."""
+    def _current(self, fleet: Fleet) -> tuple[Run, int]:
+        """The run that is shown, and the number of the version in force that it was walked on.
+
+        A run on raw features stands on none; it goes with whatever is in force, 0 for nothing.
+        """
         run = shown_run(self._records, fleet)
         version = self._records.baseline_version(fleet)
         due, record = run.next_stage(), run.done(Stage.BASELINES)
         if due is not None:
             raise StageNotReady("a suggestion", due.value, "missing or stale")
+        if record is not None and record.fallback:
+            return run, version.version if version else 0
         if version is None or record is None or record.digest != version.digest:
             raise StageNotReady(
                 "a suggestion", Stage.PERSIST.value, "of another run than the baselines in force; walk that first"
             )
-        return run, version
+        return run, version.version
+
+    def _baselines(self, run: Run) -> BaselineSet:
+        found = self._stages.baseline_set(run)
+        if isinstance(found, RawFallback):
+            raise InvalidInput(f"run {run.id} has no baselines to adjust: {found.reason}")
+        return found
 
     def _outside_open_incidents(self, run: Run, given: Sequence[Feedback]) -> tuple[list[Feedback], list[Refused]]:
         """Verdicts but false alarms in shared trouble that is open and young, unless the whole of it was judged."""
@@ -197,7 +208,8 @@ class Suggesting:
         for incident in young:
             inside = [each for each in left if _within(each, incident) and each.verdict is Verdict.FALSE_ALARM]
             if inside and len(inside) < _WHOLLY * incident.anomalies:
-                left = [each for each in left if each not in inside]
+                ids = {each.id for each in inside}
+                left = [each for each in left if each.id not in ids]
                 refused.append(
                     Refused(
                         group=incident.title,
@@ -221,7 +233,7 @@ class Suggesting:
         )
         return draft_adjustments(rows, judged, baselines, learning_rate=self._settings.learning_rate, limits=limits)
 
-    def _adjusting(self, who: Principal, run: Run, version: BaselineVersion, drafts: Sequence[Draft]) -> Iterator[Suggestion]:
+    def _adjusting(self, who: Principal, run: Run, version: int, drafts: Sequence[Draft]) -> Iterator[Suggestion]:
         """One suggestion for each group that drafts speak of: a person decides on a group's new normal as a whole."""
         by_group: dict[tuple[str, str], list[Draft]] = defaultdict(list)
         for draft in drafts:
@@ -258,54 +270,31 @@ class Suggesting:
             for each in (one.decision for one in recalled)
         )
 
-    def _direction(
-        self, run: Run, asked: Literal["fewer", "more"] | None
-    ) -> tuple[Literal["fewer", "more"] | None, Evidence, str]:
-        given, _ = self._corrections.feedback(run.fleet.tenant, FeedbackFilter(fleet=run.fleet.name), limit=_MOST_FEEDBACK)
-        count = {verdict: sum(each.verdict is verdict for each in given) for verdict in Verdict}
-        false, true, missed = count[Verdict.FALSE_ALARM], count[Verdict.TRUE] + count[Verdict.EXPECTED], count[Verdict.MISSED]
-        evidence = Evidence(
-            verdicts=len(given),
-            devices=len({each.device for each in given}),
-            authors=tuple(sorted({each.author for each in given})),
-        )
-        told = f"{false} verdicts say false alarm, {true} say true, {missed} rows were reported missed"
-        if asked is not None:
-            return asked, evidence, told
-        if false + true + missed < _ENOUGH_TO_RATE:
-            return None, evidence, f"{told}; at least {_ENOUGH_TO_RATE} are needed to tell a direction. Say `fewer` or `more`."
-        if true < _POOR * (false + true):
-            return "fewer", evidence, told
-        if missed > true + false or (missed and true >= _GOOD * (false + true)):
-            return "more", evidence, told
-        return None, evidence, f"{told}, which speaks neither for fewer nor for more. Say which."
-
     def _check_domains(self, run: Run, weights: Mapping[str, float]) -> None:
         known = sorted({metric.domain for metric in self._records.metrics(run.fleet)})
         for domain in weights:
             if domain not in known:
                 raise NotFound("metric domain", domain, known, listed_by="get_detector")
 
-    def _target(self, fleet: Fleet, version: BaselineVersion, wanted: int | None) -> BaselineVersion:
+    def _target(self, fleet: Fleet, version: int, now: Counter[Adjustment], wanted: int | None) -> BaselineVersion:
+        """The version to go back to. Versions that differ only in what is left of the same approvals are no way back."""
         if wanted is not None:
             found = self._records.baseline_version(fleet, wanted)
             if found is None:
                 raise NotFound("baseline version", str(wanted), listed_by="list_baselines")
-            if found.adjustments == version.adjustments:
+            if Counter(origin(each) for each in found.adjustments) == now:
                 raise InvalidInput(f"version {wanted} has the adjustments that are in force. Nothing would change.")
             return found
-        for number in range(version.version - 1, 0, -1):
+        for number in range(version - 1, 0, -1):
             found = self._records.baseline_version(fleet, number)
-            if found is not None and found.adjustments != version.adjustments:
+            if found is not None and Counter(origin(each) for each in found.adjustments) != now:
                 return found
         raise InvalidInput("no earlier version has other adjustments: there is nothing to undo.")
 
-    def _suggestion(
-        self, who: Principal, run: Run, version: BaselineVersion, kind: SuggestionKind, **parts: object
-    ) -> Suggestion:
+    def _suggestion(self, who: Principal, run: Run, version: int, kind: SuggestionKind, **parts: object) -> Suggestion:
         """A suggestion whose id follows from what it says, so that asking twice does not make two."""
         now = self._clock()
-        told = [run.fleet.model_dump(), run.id, kind.value, version.version, _content(parts)]
+        told = [run.fleet.model_dump(), run.id, kind.value, version, _content(parts)]
         identity = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:10]
         return Suggestion.model_validate(
             {
@@ -313,7 +302,7 @@ class Suggesting:
                 "fleet": run.fleet,
                 "run": run.id,
                 "kind": kind,
-                "base_version": version.version,
+                "base_version": version,
                 "learning_rate": self._settings.learning_rate,
                 "proposer": who.name,
                 "created": now,
@@ -323,19 +312,24 @@ class Suggesting:
         )
 
     def _stored(self, who: Principal, suggestion: Suggestion) -> StandingSuggestion:
-        """The suggestion as it stands: as stored before, if it was and has not expired."""
-        now = self._clock()
-        try:
-            known = self._corrections.suggestion(who.tenant, suggestion.id, now=now)
-        except NotFound:
-            known = None
-        if known is not None and known.status is not SuggestionStatus.EXPIRED:
-            return known
-        if known is not None:
-            suggestion = suggestion.model_copy(update={"id": f"{suggestion.id}-{now:%y%m%d%H%M%S}"})
+        """The suggestion as it stands: as stored before, unless that one is over; then the same under the next free id."""
+        now, first = self._clock(), suggestion.id
+        for number in count(2):
+            try:
+                known = self._corrections.suggestion(who.tenant, suggestion.id, now=now)
+            except NotFound:
+                break
+            if not self._is_over(known):
+                return known
+            suggestion = suggestion.model_copy(update={"id": f"{first}-{number}"})
         audit = audit_entry(who, "suggest", suggestion.id, {"digest": suggestion.digest}, now)
         self._corrections.add_suggestion(suggestion, audit)
         return self._corrections.suggestion(who.tenant, suggestion.id, now=now)
+
+    def _is_over(self, known: StandingSuggestion) -> bool:
+        """Whether it can never be applied any more, or was and has been changed back since."""
+        done = {SuggestionStatus.EXPIRED, SuggestionStatus.APPLIED, SuggestionStatus.STALE}
+        return known.status in done or self._ledger.settings_changed_since(known.suggestion)
 
 
 def _undisputed(given: Sequence[Feedback]) -> tuple[list[Feedback], list[Refused]]:

@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from server.domain.anomaly import Anomaly, AnomalyFilter
 from server.domain.audit import AuditEntry
@@ -14,6 +15,7 @@ from server.domain.memory import Recalled, RecallQuery
 from server.domain.run import Run
 from server.domain.telemetry import Fleet, Frozen
 from server.errors import InvalidInput, NotFound
+from server.services.expectations import Expectation, expected_rule
 from server.services.fleets import fleet_named, shown_run
 from server.services.recollection import Recollection
 from server.services.remembering import conflicts, of_act
@@ -95,17 +97,27 @@ class Verdicts:
         `request_id` of the same author again stores nothing.
 
         Raises:
-            InvalidInput: not exactly one of the three is named, or a rule has no end or no future.
+            InvalidInput: not exactly one of the three is named, a rule has no end or covers nothing of what was judged, or
+                the request id was used for another act.
             NotFound: there is no such anomaly or incident, or the filter finds none.
         """
         who.require(Scope.FEEDBACK)
         now = self._clock()
         if verdict is Verdict.MISSED:
             raise InvalidInput("a missed anomaly has no id. Call report_missed with device or store, and the time.")
-        _check_note(note)
+        _check_text(note, request_id)
         found, title = self._judged(who, anomaly, incident, wanted)
-        rule = self._rule(who, found, incident, (verdict, until, scope, metrics, note), now)
         act = _act_id(who, request_id)
+        if request_id:
+            self._require_same_act(who, act, verdict, found)
+        rule = None
+        if verdict is Verdict.EXPECTED:
+            of_incident = self._records.incident(who.tenant, incident).scope if incident else None
+            stated = Expectation(until, scope, metrics, note)
+            columns = partial(self._cohort_columns, found[0].fleet)
+            rule = expected_rule(stated, found, of_incident, columns, act=act, who=who, now=now)
+        elif until is not None:
+            raise InvalidInput(f"only `expected` ends at a time, not `{verdict.value}`. Leave the end out.")
         rows = [_feedback(each, act, verdict, who, now, note, rule.id if rule else "") for each in found]
         if rule is not None:
             self._corrections.add_rule(rule, self._audit(who, "add_rule", rule.id, rule.model_dump(mode="json")))
@@ -149,9 +161,11 @@ class Verdicts:
             NotFound: no such device or store, with near matches.
         """
         who.require(Scope.FEEDBACK)
-        _check_note(note)
+        _check_text(note)
         if (device is None) == (store is None):
             raise InvalidInput("say either which device or which store was in trouble.")
+        if start.utcoffset() is None or end.utcoffset() is None:
+            raise InvalidInput("the window's start or end has no time zone. Give both one, such as +00:00 for UTC.")
         if end < start:
             raise InvalidInput(f"the window ends at {end.isoformat()}, before it starts at {start.isoformat()}.")
         chosen = fleet_named(self._records, who.tenant, fleet)
@@ -259,43 +273,15 @@ class Verdicts:
             raise InvalidInput("the filter finds anomalies of several fleets. Say which one with `fleet`.")
         return found, title
 
-    def _rule(
-        self,
-        who: Principal,
-        found: Sequence[Anomaly],
-        incident: str | None,
-        stated: tuple[Verdict, datetime | None, Mapping[str, str] | None, Sequence[str], str],
-        now: datetime,
-    ) -> ExpectedRule | None:
-        verdict, until, scope, metrics, note = stated
-        if verdict is not Verdict.EXPECTED:
-            if until is not None:
-                raise InvalidInput(f"only `expected` ends at a time, not `{verdict.value}`. Leave the end out.")
-            return None
-        if until is None:
-            raise InvalidInput("say until when it is expected, such as 2026-03-06T18:00+00:00: a rule has to end.")
-        first = min(each.time for each in found)
-        if until <= first:
-            raise InvalidInput(f"it is expected until {until.isoformat()}, before the first anomaly at {first.isoformat()}.")
-        devices = {each.device for each in found}
-        if scope is None and incident is not None:
-            scope = self._records.incident(who.tenant, incident).scope
-        if scope is None and len(devices) > 1:
-            raise InvalidInput(
-                f"{len(devices)} devices are meant. Say the scope, such as site, cohort column or device, or name an incident."
-            )
-        return ExpectedRule(
-            id=f"r-{secrets.token_hex(4)}",
-            fleet=found[0].fleet,
-            scope=dict(scope) if scope is not None else {"device": devices.pop()},
-            metrics=tuple(metrics) or tuple(sorted({each.top_metric for each in found})),
-            start=first,
-            until=until,
-            ceiling=max(each.severity for each in found),
-            note=note,
-            author=who.name,
-            created=now,
-        )
+    def _require_same_act(self, who: Principal, act: str, verdict: Verdict, found: Sequence[Anomaly]) -> None:
+        """Return if nothing is stored of the act, or the same: memory and receipt would tell of what SQL does not have."""
+        stored, _ = self._corrections.feedback(who.tenant, FeedbackFilter(act=act, current=False), limit=MOST_VERDICTS)
+        meant = {(each.device, each.time, verdict) for each in found}
+        if stored and {(each.device, each.time, each.verdict) for each in stored} != meant:
+            raise InvalidInput("this request id was used for another act of feedback. Give each act an id of its own.")
+
+    def _cohort_columns(self, fleet: Fleet) -> Sequence[str]:
+        return self._telemetry().snapshot(fleet).cohort_columns
 
     def _rows(
         self, fleet: Fleet, device: str | None, store: str | None, start: datetime, end: datetime
@@ -393,7 +379,11 @@ def _utc(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _check_note(note: str) -> None:
+def _check_text(note: str, request_id: str = "") -> None:
+    try:
+        (note + request_id).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput("the note or the request id holds half a character (a lone surrogate). Send it anew.") from error
     if len(note) > NOTE_LENGTH:
         raise InvalidInput(f"the note has {len(note):,} characters; {NOTE_LENGTH:,} are kept. Shorten it.")
 

@@ -1,7 +1,7 @@
 """Drift: what has moved is named, with how far; what has not is not."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +94,21 @@ def test_an_approved_adjustment_is_no_drift(tmp_path, plan):
     adjusted = replace(baselines, adjustments=(move,))
     found = _found(feature_drift(table, adjusted, since=1000 * HOUR))
     assert abs(found["drain_mean", Level.COHORT, "B"].median_shift) < 0.15
+
+
+def test_an_adjustment_counts_from_its_onset_so_that_the_move_is_no_drift_any_more(tmp_path, plan):
+    """Rows before it are compared with what was normal then: shifting both would leave the index as it was."""
+    table = _table(tmp_path / "f.parquet", plan, 2.0)
+    baselines = _baselines(table)
+    since = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=1000) - plan.window
+    move = Adjustment(
+        level=Level.COHORT, group="B", feature="drain_mean", amount=2.0, full=2.0, base_median=0.0, scale=1.0, since=since
+    )
+    before = _found(feature_drift(table, baselines, since=1000 * HOUR))
+    after = _found(feature_drift(table, replace(baselines, adjustments=(move,)), since=1000 * HOUR))
+    assert before["drain_mean", Level.COHORT, "B"].psi > 0.25
+    assert after["drain_mean", Level.COHORT, "B"].psi < 0.1
+    assert after["drain_mean", Level.COHORT, "A"] == before["drain_mean", Level.COHORT, "A"]
 
 
 def test_cohorts_of_another_snapshot_are_matched_by_name(tmp_path, plan):

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from server.domain.baseline import Adjustment, Level
 from server.domain.telemetry import Metric
 from server.errors import InvalidInput, NotFound
 from server.pipeline.baselines import RawFallback
@@ -194,3 +196,26 @@ def test_a_reading_of_the_wrong_width_is_refused(fleet, baselines, trained) -> N
         scorer.score_one("device-00", 1, [1.0] * 3)
     with pytest.raises(InvalidInput, match="3 values"):
         scorer.score_batch(["device-00"], np.array([1]), np.zeros((1, 3)))
+
+
+def test_once_an_adjustment_has_settled_readings_score_as_in_the_batch_walk(fleet, baselines, trained) -> None:
+    """The passing part of its step, in changes and spreads, is over by then; before, only the batch walk knows of it."""
+    name = baselines.features[0].name
+    level = next(each for each in baselines.levels if each.level is Level.COHORT)
+    begin = min(int(block.column("time").to_numpy().min()) for block in fleet.blocks)
+    since = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=begin) + timedelta(hours=24)
+    move = Adjustment(
+        level=Level.COHORT, group=level.groups[0], feature=name, amount=3.0, full=3.0, base_median=0.0, scale=1.0, since=since
+    )
+    adjusted = replace(baselines, adjustments=(move,))
+    batch = fleet.score(trained, adjusted).to_pandas().set_index(["device", "time"])
+    scorer, late = from_row(fleet, trained, adjusted, 0)
+    settled = (since + fleet.plan.window + fleet.plan.lag - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    different = 0
+    for row in late:
+        found = scorer.score_one(fleet.members.devices[row["device"]], row["time"], values(row))
+        expected = batch.loc[(row["device"], row["time"])]["score"]
+        if row["time"] >= settled:
+            assert found.score == pytest.approx(expected, rel=CLOSE, abs=CLOSE)
+        different += abs(found.score - expected) > CLOSE
+    assert different
