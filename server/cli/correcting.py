@@ -305,7 +305,7 @@ def _effects(fleet: OfFleet = None, limit: Limit = 20, json: AsJson = False, hom
 def _rebuild(home: Home = None) -> None:
     """Forget what is remembered of decisions, and remember all of the records again."""
     with opened(home) as app:
-        say(f"{app.recollection.rebuild(app.settings.tenant):,} decisions remembered.")
+        say(f"{app.recollection.rebuild():,} decisions remembered.")
 
 
 def person(app: "App") -> "Principal":

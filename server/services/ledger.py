@@ -6,17 +6,15 @@ from datetime import datetime
 
 import numpy as np
 
-from server.domain.feedback import FeedbackFilter
 from server.domain.run import Run
 from server.domain.suggestion import UNLABELLED, Effect, Suggestion, SuggestionKind
 from server.pipeline.counterfactual import Flags, Stored
-from server.pipeline.displacement import microseconds
 from server.pipeline.overlay import origin
 from server.services.recollection import Recollection
 from server.services.stages import Stages
+from server.services.weighing import verdicts_that_count
 from server.storage.base import CorrectionRecords, Records
 
-_MOST_FEEDBACK = 1_000_000
 _MOST_EFFECTS = 1_000
 
 
@@ -75,9 +73,8 @@ class Ledger:
         return list(self._corrections.effects(of.fleet.tenant, fleet=of.fleet.name, limit=_MOST_EFFECTS))
 
     def _by_verdict(self, effect: Effect, run: Run, scored: Stored, flags: Flags) -> dict[str, int]:
-        wanted = FeedbackFilter(fleet=effect.fleet.name)
-        given, _ = self._corrections.feedback(effect.fleet.tenant, wanted, limit=_MOST_FEEDBACK)
-        verdicts = {(each.device, microseconds(each.time)): each.verdict.value for each in given}
+        counting = verdicts_that_count(self._corrections, effect.fleet)
+        verdicts = {key: each.verdict.value for key, each in counting.items()}
         names, rows = self._stages.members(run).devices, np.flatnonzero(flags)
         keys = zip(scored.device[rows].tolist(), scored.time[rows].tolist(), strict=True)
         return dict(sorted(Counter(verdicts.get((names[code], at), UNLABELLED) for code, at in keys).items()))

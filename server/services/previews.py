@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ import numpy as np
 from server.detectors.stored import Trained
 from server.domain.anomaly import Incident
 from server.domain.baseline import Adjustment
-from server.domain.feedback import Feedback, FeedbackFilter, Verdict
+from server.domain.feedback import Feedback, Verdict
 from server.domain.run import Run, Stage
 from server.domain.settings import WalkSettings
 from server.domain.suggestion import (
@@ -45,13 +45,14 @@ from server.pipeline.gate import Measured, gate
 from server.pipeline.overlay import reapplied
 from server.pipeline.table import FeatureTable
 from server.services.stages import Stages
+from server.services.weighing import verdicts_that_count
 from server.settings import CorrectionSettings
 from server.storage.base import CorrectionRecords, Records
 
+_Verdicts = Mapping[tuple[str, int], Feedback]
 _EXAMPLES = 5
 _HIDDEN_SHOWN = 50
 _APPROVALS_AHEAD = 5
-_MOST_FEEDBACK = 1_000_000
 _MOST_INCIDENTS = 500
 _INCIDENTS_SHOWN = 20
 _DAY = 86_400_000_000
@@ -94,15 +95,13 @@ class Previews:
             raise ApprovalStale(
                 f"run {run.id} is not walked to its end, so there is nothing to compare with. Call advance_run, then ask again."
             )
-        feedback, _ = self._corrections.feedback(
-            suggestion.fleet.tenant, FeedbackFilter(fleet=suggestion.fleet.name), limit=_MOST_FEEDBACK
-        )
-        digest = _digest(suggestion, scores.digest, feedback, self._settings)
+        verdicts = verdicts_that_count(self._corrections, suggestion.fleet)
+        digest = _digest(suggestion, scores.digest, verdicts.values(), self._settings)
         kept = self._corrections.preview(suggestion.fleet.tenant, digest)
         if kept is not None:
             self._corrections.save_preview(suggestion.fleet.tenant, kept)  # it is the newest again
             return kept
-        made = self._made(suggestion, self.counterpart(run, suggestion), feedback, digest)
+        made = self._made(suggestion, self.counterpart(run, suggestion), verdicts, digest)
         made = made.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
         self._corrections.save_preview(suggestion.fleet.tenant, made)
         return made
@@ -135,11 +134,10 @@ class Previews:
             return replace(now, adjustments=reapplied(version.adjustments if version else (), now))
         return replace(now, adjustments=(*now.adjustments, *suggestion.adjustments))
 
-    def _made(self, suggestion: Suggestion, counterpart: Counterpart, feedback: Sequence[Feedback], digest: str) -> Preview:
+    def _made(self, suggestion: Suggestion, counterpart: Counterpart, verdicts: _Verdicts, digest: str) -> Preview:
         stored, rescored, members = counterpart.rescored.before, counterpart.rescored, counterpart.members
         after = rescored.flagged_after()
         removed, added = np.flatnonzero(stored.flagged & ~after), np.flatnonzero(after & ~stored.flagged)
-        verdicts = {(each.device, microseconds(each.time)): each for each in feedback}
         words = _Words(counterpart, verdicts)
         counted_removed, counted_added = words.count(removed), words.count(added)
         hidden = words.of_verdict(removed, Verdict.TRUE)
@@ -249,7 +247,7 @@ class Previews:
 class _Words:
     """Names, verdicts and severities for rows of a window."""
 
-    def __init__(self, counterpart: Counterpart, verdicts: Mapping[tuple[str, int], Feedback]) -> None:
+    def __init__(self, counterpart: Counterpart, verdicts: _Verdicts) -> None:
         self._stored, self._fleet = counterpart.rescored.before, counterpart.run.fleet
         self._names, self._after = counterpart.members.devices, counterpart.rescored.severity_after()
         self._verdicts = verdicts
@@ -332,6 +330,6 @@ def _effect(incident: Incident, devices: np.ndarray, stored: Stored, after: np.n
     )
 
 
-def _digest(suggestion: Suggestion, scores: str, feedback: Sequence[Feedback], settings: CorrectionSettings) -> str:
+def _digest(suggestion: Suggestion, scores: str, feedback: Iterable[Feedback], settings: CorrectionSettings) -> str:
     told = [suggestion.digest, scores, sorted((each.id, each.verdict.value) for each in feedback), settings.model_dump()]
     return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:32]

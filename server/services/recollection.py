@@ -52,9 +52,12 @@ class Recollection:
             _log.warning("memory is out of reach", why=str(error))
             return ()
 
-    def rebuild(self, tenant: str) -> int:
-        """Forget everything and remember all of SQL again; returns how many decisions that are."""
-        return self._memory().rebuild(chain(self._acts(tenant), self._suggestions(tenant)))
+    def rebuild(self) -> int:
+        """Forget everything and remember all of SQL again, every tenant's; returns how many decisions that are."""
+        tenants = self._records.tenants()
+        return self._memory().rebuild(
+            chain.from_iterable(chain(self._acts(tenant), self._suggestions(tenant)) for tenant in tenants)
+        )
 
     def _remember(self, decision: RememberedDecision) -> None:
         try:

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -73,6 +73,12 @@ class ArtifactFolder:
             if state == _state(path, named["stage"]) and time.time_ns() - state[-1] > _CLOCK_TICK_NS:
                 self._verified[path] = state
         return path
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Run and name of every artifact that there is, in order."""
+        runs = sorted(folder.name for folder in self._root.iterdir() if folder.is_dir()) if self._root.is_dir() else []
+        for run in filter(_RUN.fullmatch, runs):
+            yield from ((run, name) for name in self._names(run))
 
     def digest(self, name: str) -> str:
         """The sha256, in hex, in an artifact's name. Raises `InvalidInput` for any other text."""

@@ -1,6 +1,7 @@
 """What the services need of storage. Engines are named in `server.app` only."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -107,6 +108,14 @@ class TelemetryStore(Protocol):
         """What is stored of the fleet now, and what was kept aside. Raises `NotFound` for a fleet never ingested."""
         ...
 
+    def copied(self) -> AbstractContextManager[Path]:
+        """A file with one state of the whole store, removed afterwards; reading and writing go on meanwhile.
+
+        Raises:
+            Unavailable: the disk is full, or another copy is being made.
+        """
+        ...
+
     def close(self) -> None:
         """Release the files."""
         ...
@@ -161,6 +170,10 @@ class ArtifactStore(Protocol):
         """
         ...
 
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Run and name of every artifact that there is, in order."""
+        ...
+
     def digest(self, name: str) -> str:
         """The digest in an artifact's name."""
         ...
@@ -172,6 +185,14 @@ class Records(Protocol):
     Each method is one transaction. Raises `Unavailable` when the store cannot be reached or cannot take a write.
     """
 
+    def copy_to(self, path: Path) -> bool:
+        """Write one state of all records to a new file, while others go on; False where they are on a database server.
+
+        Raises:
+            Unavailable: the copy cannot be written.
+        """
+        ...
+
     def add_run(self, run: Run) -> None: ...
     def run(self, tenant: str, run_id: str) -> Run:
         """Raises `NotFound` with near matches."""
@@ -179,6 +200,10 @@ class Records(Protocol):
 
     def runs(self, tenant: str, *, fleet: str | None = None, limit: int = 50, offset: int = 0) -> Sequence[Run]:
         """Newest first."""
+        ...
+
+    def tenants(self) -> Sequence[str]:
+        """All tenants that have a run, by name: for whoever keeps the stores, never for a tenant's own call."""
         ...
 
     def save_run(self, run: Run) -> Run:

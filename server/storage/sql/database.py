@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -52,6 +52,24 @@ class Database:
                     writer.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})
                 yield writer
 
+    def copy_to(self, path: Path) -> bool:
+        """Write one state of an SQLite file to `path`, while others go on; False for a database server, which has its own way.
+
+        Raises:
+            Unavailable: the copy cannot be written.
+        """
+        if not self.is_sqlite:
+            return False
+        with (
+            self._named_errors("copy"),
+            closing(sqlite3.connect(str(self.url.database), timeout=_WAIT_MS / 1000)) as own,
+            closing(sqlite3.connect(path)) as copy,
+        ):
+            own.backup(copy)
+            # a copy that keeps the write-ahead log's mode would leave two more files wherever it is opened
+            copy.execute("PRAGMA journal_mode = DELETE")
+        return True
+
     def close(self) -> None:
         """Give back all connections."""
         self.engine.dispose()
@@ -76,6 +94,12 @@ class Database:
             f"cannot {verb} the records in {self.url.render_as_string(hide_password=True)}: {why}. "
             "Nothing of this call is stored; mend the cause, then call again."
         )
+
+
+def file_of(url: str) -> Path | None:
+    """The file of an SQLite store; None for a database server. Raises `InvalidInput` for other URLs."""
+    usable = _usable(url)
+    return Path(str(usable.database)) if usable.get_backend_name() == "sqlite" else None
 
 
 def _usable(url: str) -> URL:

@@ -1,6 +1,7 @@
 """`SqlRecords`: every method is one transaction around a function of its subject's file."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.domain.anomaly import Anomaly, AnomalyFilter, Incident
@@ -36,6 +37,10 @@ class SqlRecords:
         """What people said and decided, in the same database: open until these records are closed."""
         return self._corrections
 
+    def copy_to(self, path: Path) -> bool:
+        """Write one state of all records to a new file, while others go on; False where they are on a database server."""
+        return self._database.copy_to(path)
+
     def add_run(self, run: Run) -> None:
         """Store a new run. Raises `InvalidInput` if its tenant has one of that id."""
         with self._database.writing(f"run {run.fleet.tenant}") as connection:
@@ -50,6 +55,11 @@ class SqlRecords:
         """Newest first."""
         with self._database.reading() as connection:
             return runs.page(connection, tenant, fleet=fleet, limit=limit, offset=offset)
+
+    def tenants(self) -> Sequence[str]:
+        """All tenants that have a run, by name."""
+        with self._database.reading() as connection:
+            return runs.tenants(connection)
 
     def save_run(self, run: Run) -> Run:
         """Compare-and-set on `run.revision`; the run with its new revision. Raises `Unavailable` if another changed it."""

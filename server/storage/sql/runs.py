@@ -37,6 +37,11 @@ def page(connection: Connection, tenant: str, *, fleet: str | None, limit: int, 
     return [Run.model_validate_json(body) for body in connection.execute(wanted).scalars()]
 
 
+def tenants(connection: Connection) -> Sequence[str]:
+    """All tenants that have a run, by name."""
+    return list(connection.execute(select(col(RunRow.tenant)).distinct().order_by(col(RunRow.tenant))).scalars())
+
+
 def save(connection: Connection, run: Run) -> Run:
     """Store the run if its revision is still the stored one; returned with the next revision.
 

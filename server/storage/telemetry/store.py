@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - the identifiers are the store's own, what comes from outside is bound
 
 import json
+import shutil
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -44,7 +45,8 @@ class DuckDBTelemetryStore:
     ) -> None:
         self._path, self._lateness = path, lateness
         self._options = {"memory_limit": memory_limit, "threads": str(threads)}
-        self._writing = Lock()
+        self._copies = path.absolute().with_name(f"{path.stem}.copies")
+        self._writing, self._copying = Lock(), Lock()
         self._connection = self._open()
 
     def ingest(
@@ -129,6 +131,31 @@ class DuckDBTelemetryStore:
         with self._cursor() as cursor:
             return fleet_health(self._existing(cursor, fleet), self._lateness)
 
+    @contextmanager
+    def copied(self) -> Generator[Path]:
+        """A file with one state of the whole store, removed afterwards; reading and writing go on meanwhile.
+
+        Raises:
+            Unavailable: the disk is full, or another copy is being made.
+        """
+        if not self._copying.acquire(blocking=False):
+            raise Unavailable("the telemetry store is being copied already. Wait for that copy.")
+        path = self._copies / self._path.name
+        try:
+            shutil.rmtree(self._copies, ignore_errors=True)
+            self._copies.mkdir()
+            with self._cursor() as cursor:
+                own = cursor.execute("SELECT current_database()").fetchall()[0][0]
+                cursor.execute(f"ATTACH {_quoted(path)} AS duplicate")
+                try:
+                    cursor.execute(f'COPY FROM DATABASE "{own}" TO duplicate')
+                finally:
+                    cursor.execute("DETACH duplicate")
+            yield path
+        finally:
+            shutil.rmtree(self._copies, ignore_errors=True)
+            self._copying.release()
+
     def close(self) -> None:
         """Release the file."""
         self._connection.close()
@@ -145,14 +172,13 @@ class DuckDBTelemetryStore:
         return tables
 
     def _open(self) -> Any:
-        offline = {
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "enable_external_access": "false",
-        }
+        offline = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
         try:
             connection = duckdb.connect(str(self._path), config={**offline, **self._options})
             connection.execute("SET TimeZone = 'UTC'")
+            # the folder of copies is all that it may reach, and that can be said only before the rest is closed
+            connection.execute(f"SET allowed_directories = [{_quoted(self._copies)}]")
+            connection.execute("SET enable_external_access = false")
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
                 raise StoreBusy(
@@ -193,6 +219,10 @@ def _attempt(cursor: Any, ingest: Ingest, tables: FleetTables, *, direct: bool) 
 def _roll_back(cursor: Any) -> None:
     with suppress(duckdb.TransactionException, duckdb.FatalException):  # a commit that failed has ended the transaction
         cursor.rollback()
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _zoneless(moment: datetime) -> datetime:

@@ -285,3 +285,30 @@ def test_a_policy_moves_a_centre_by_its_bound_in_all_however_often_it_is_asked(
         version = app.records.baseline_version(app.records.run("default", walked_home[1]).fleet)
         assert version is not None
         assert version.version == versions_after
+
+
+def test_nobody_empties_the_gate_by_judging_again_what_others_marked_true(desk: Any) -> None:
+    """A `true` counts until the person who said it says otherwise."""
+    benign = desk.benign()
+    desk.mark(desk.some(benign))
+    standing = desk.suggestion()
+    gone = {each.anomaly for each in desk.app.corrections.preview(ANN, standing.suggestion.id).removed_examples}
+    chosen = [each for each in benign if each.id in gone][:2]
+    desk.mark(chosen, Verdict.TRUE, BOB)
+    desk.mark(chosen, Verdict.FALSE_ALARM, ANN)
+    assert desk.app.corrections.preview(ANN, standing.suggestion.id).removed["true"] == len(chosen)
+    desk.mark(chosen, Verdict.FALSE_ALARM, BOB)
+    assert "true" not in desk.app.corrections.preview(ANN, standing.suggestion.id).removed
+
+
+def test_rebuilding_the_memory_forgets_no_tenant(desk: Any) -> None:
+    """Another tenant's decisions are remembered anew as well."""
+    other = Principal(name="eve", tenant="other")
+    source = desk.run.source
+    run = desk.app.walk.start(Fleet(tenant="other", name="shop"), source, desk.run.settings)
+    desk.app.walk.advance("other", run.id)
+    (one,) = desk.app.records.anomalies("other", AnomalyFilter(), limit=1)[0]
+    desk.app.verdicts.record(other, Verdict.TRUE, anomaly=one.id)
+    desk.mark(desk.some(desk.benign(), 3))
+    assert desk.app.recollection.rebuild() == 4
+    assert (desk.app.memory.count("other"), desk.app.memory.count("default")) == (1, 3)

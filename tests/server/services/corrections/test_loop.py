@@ -259,7 +259,7 @@ def test_memory_may_be_lost_and_comes_back_the_same(desk: Any) -> None:
     desk.app.corrections.apply(ANN, standing.suggestion.id)
     asked = {"anomaly": desk.real()[0].id, "limit": 10}
     before = desk.app.verdicts.recall(ANN, **asked)
-    desk.app.recollection.rebuild("default")
+    desk.app.recollection.rebuild()
     after = desk.app.verdicts.recall(ANN, **asked)
     assert json.loads(after.model_dump_json())["summary"] == json.loads(before.model_dump_json())["summary"]
     assert [each.decision.id for each in after.recalled] == [each.decision.id for each in before.recalled]
