@@ -55,6 +55,9 @@ chat: setup ## serve the chat, and a server for it, at http://127.0.0.1:8801
 lock: setup ## pin every package by hash, for every platform
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --upgrade -o requirements.lock
+	cp requirements.lock requirements.runtime.lock # what is pinned there is kept; the image needs no development tools
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header -o requirements.runtime.lock
 
 clean: ## remove the environment, the demo and all that tools leave behind
 	rm -rf $(VENV) $(DEMO_HOME) .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

@@ -5,6 +5,7 @@ import json as jsonlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -82,7 +83,7 @@ async def _asked_here(call: Any) -> Any:
 
 
 def _run(
-    script: Annotated[Path, typer.Argument(help="A YAML file with a title and steps.")],
+    script: Annotated[Path, typer.Argument(help="A YAML file with a title and steps; or morning-review, weekly-tuning.")],
     *,
     trace: Annotated[Path | None, typer.Option(help="Save the trace here, for `agent replay`.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report here: .md or .html.")] = None,
@@ -123,8 +124,9 @@ def _replay(
 
 
 def _eval(
-    cases: Annotated[Path, typer.Argument(help="A JSONL file of cases.")],
+    cases: Annotated[Path | None, typer.Argument(help="A JSONL file of cases (default: those of the package).")] = None,
     *,
+    writes: Annotated[bool, typer.Option("--writes", help="Also cases that store verdicts and draft suggestions.")] = False,
     least: Annotated[float, typer.Option(min=0, max=1, help="Share of cases that must pass.")] = 0.9,
     json: AsJson = False,
     model: Model = None,
@@ -133,25 +135,33 @@ def _eval(
 ) -> None:
     """Evaluate a model on cases; exit code 1 if fewer pass than asked for."""
     from agent import evaluation  # noqa: PLC0415 - `--help` need not wait for it
+    from agent.looking import NothingThere  # noqa: PLC0415 - as above
 
-    read = _read(lambda: evaluation.read_cases(cases))
+    read = _read(lambda: evaluation.read_cases(cases) if cases else evaluation.shipped_cases())
+    left_out: list[str] = []
 
     async def measured(conversation: Any) -> list[Any]:
         outcomes: list[Any] = []
+        seen: evaluation.State = {}
         for case in read:
-            conversation.history = []
-            outcomes.append(await evaluation.evaluate(case, conversation))
+            if case.writes and not writes:
+                continue
+            try:
+                outcomes.append(await evaluation.evaluate(case, conversation, seen))
+            except NothingThere as error:
+                left_out.append(f"{case.id}: {error}")
         return outcomes
 
     outcomes = _with_conversation(measured, model, url, zone)
     failed = [each for each in outcomes if not each.passed]
     if json:
-        typer.echo(jsonlib.dumps([{"id": each.case.id, "passed": each.passed, "why": each.why} for each in outcomes], indent=2))
+        shown = [{"id": each.case.id, "passed": each.passed, "why": each.why} for each in outcomes]
+        typer.echo(jsonlib.dumps({"cases": shown, "left_out": left_out}, indent=2))
     else:
         typer.echo(evaluation.table_of(outcomes, model or "as configured"))
-        for each in failed:
-            typer.echo(f"- {each.case.id}: {'; '.join(each.why) or 'a forbidden call or a changed state'}")
-    if len(failed) > (1 - least) * len(outcomes):
+        typer.echo("\n".join(f"- {each.case.id}: {'; '.join(each.why) or each.trouble}" for each in failed))
+        typer.echo("\n".join(f"- left out: {each}" for each in left_out))
+    if not outcomes or len(failed) > (1 - least) * len(outcomes):
         raise typer.Exit(FAILED)
 
 
@@ -166,21 +176,25 @@ def _read(what: Callable[[], _T]) -> _T:
 
 
 def _with_conversation(work: Callable[[Any], Awaitable[_T]], model: str | None, url: str | None, zone: str | None) -> _T:
-    from agent.models import UnknownModel  # noqa: PLC0415 - `--help` need not wait for it
+    from agent.connecting import ServerUnreachable  # noqa: PLC0415 - `--help` need not wait for it
+    from agent.models import UnknownModel  # noqa: PLC0415 - as above
 
     async def main() -> _T:
         async with _conversation(model, url, zone) as conversation:
-            return await work(conversation)
+            try:
+                return await work(conversation)
+            except RuntimeError as error:  # with a token, the client connects when it is first asked; it has no class for it
+                if not str(error).startswith("Client failed to connect"):
+                    raise
+                raise ServerUnreachable(f"{error}. Start `anomalyst serve`, or mend ANOMALYST_URL or --url.") from error
 
     try:
         return asyncio.run(main())
     except (UnknownModel, ValueError) as error:
         _complain(str(error))
         raise typer.Exit(MISUSED) from error
-    except RuntimeError as error:  # the MCP client has no class of its own for it
-        if not str(error).startswith("Client failed to connect"):
-            raise
-        _complain(f"the server does not answer: {error}. If one is running and holds the stores, name it with --url.")
+    except ServerUnreachable as error:
+        _complain(str(error))
         raise typer.Exit(UNREACHABLE) from error
 
 
@@ -188,14 +202,17 @@ def _with_conversation(work: Callable[[Any], Awaitable[_T]], model: str | None, 
 async def _conversation(model: str | None, url: str | None, zone: str | None) -> AsyncGenerator[Any]:
     from agent.asking import Asking  # noqa: PLC0415 - `--help` need not wait for it
     from agent.building import build_agent  # noqa: PLC0415 - as above
+    from agent.connecting import connected, own_process  # noqa: PLC0415 - as above
     from agent.conversation import Conversation  # noqa: PLC0415 - as above
     from agent.settings import AgentSettings  # noqa: PLC0415 - as above
 
     stated = {name: value for name, value in {"model": model, "url": url, "time_zone": zone}.items() if value}
     settings = AgentSettings(**stated)  # type: ignore[arg-type]
-    agent = build_agent(settings)
-    async with agent:
-        yield Conversation(agent, Asking.of(settings), settings)
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "server.log"
+        agent = build_agent(settings, server=None if settings.url else own_process(log))
+        async with connected(agent, settings, log):
+            yield Conversation(agent, Asking.of(settings), settings)
 
 
 def _complain(words: str) -> None:

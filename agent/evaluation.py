@@ -1,21 +1,28 @@
 """Evaluation of a model: cases of conversations, what must be called and said, and what must not."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.conversation import Conversation, Reply
 from agent.grounding import check, facts_of
+from agent.looking import Looks
 from agent.scripts import Expected, ScriptError, failures
 
-CHANGING = frozenset({"record_feedback", "report_missed", "apply_feedback", "cancel_run"})
+SHIPPED = "demo.jsonl"
+"""Cases for any fleet that was walked; made for the one of `anomalyst demo`."""
 
 
 class Case(BaseModel):
-    """One conversation; what is expected is expected of its last question."""
+    """One conversation; what is expected is expected of its last question.
+
+    `{tool.field.0.field}` in questions, arguments and facts stands for what that tool answers when the case begins.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,9 +34,10 @@ class Case(BaseModel):
     forbid: tuple[str, ...] = Field(default=(), description="tools that must not be called, at any question")
     facts: tuple[str, ...] = Field(default=(), description="words and numbers that the answer must contain")
     refusal: bool = Field(default=False, description="whether the point of the case is that nothing is done")
-    state: str | None = Field(
-        default=None, description="tool whose answer must be the same before and after, such as list_suggestions"
+    state: tuple[str, ...] = Field(
+        default=("list_baselines", "list_effects"), description="tools whose answers must be the same before and after"
     )
+    writes: bool = Field(default=False, description="whether it stores verdicts or suggestions; left out unless asked for")
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,14 @@ class Outcome:
     forbidden: bool
     state: bool
     unsupported: int
-    claims_of: int
-    requests: int
+    calls: int
     seconds: float
     why: tuple[str, ...] = ()
+
+    @property
+    def trouble(self) -> str:
+        """What went wrong beside the answer, in words."""
+        return "a forbidden call" if self.forbidden else "" if self.state else "what was stored changed"
 
     @property
     def passed(self) -> bool:
@@ -54,34 +66,51 @@ class Outcome:
         return self.tools and self.arguments and self.facts and not self.forbidden and self.state and not self.unsupported
 
 
-Talk = Callable[[], Awaitable[Conversation]]
-"""A new conversation."""
-Look = Callable[[str], Awaitable[Any]]
-"""The answer of one reading tool, called directly: the state that a case must not change."""
+State = dict[str, Mapping[str, Any]]
+"""What tools answer, by tool."""
+
+
+def shipped_cases() -> tuple[Case, ...]:
+    """The cases of the package."""
+    return _cases((files("agent") / "cases" / SHIPPED).read_text("utf-8"), SHIPPED)
 
 
 def read_cases(path: Path) -> tuple[Case, ...]:
     """The cases of a JSONL file. Raises `ScriptError` naming the line that is none."""
-    cases: list[Case] = []
     try:
-        lines = path.read_text("utf-8").splitlines()
+        return _cases(path.read_text("utf-8"), path.name)
     except (OSError, UnicodeDecodeError) as error:
         raise ScriptError(f"{path.name} cannot be read: {error}") from error
-    for place, line in enumerate(lines, 1):
+
+
+def _cases(text: str, name: str) -> tuple[Case, ...]:
+    cases: list[Case] = []
+    for place, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             try:
                 cases.append(Case.model_validate_json(line))
             except ValidationError as error:
-                raise ScriptError(f"{path.name}, line {place}: {error.errors()[0]['msg']}") from error
+                raise ScriptError(f"{name}, line {place}: {error.errors()[0]['msg']}") from error
     return tuple(cases)
 
 
-async def evaluate(case: Case, conversation: Conversation, look: Look | None = None) -> Outcome:
-    """How the conversation's model does on one case."""
-    begun = conversation.asking.clock()
-    before = await look(case.state) if look and case.state else None
+async def evaluate(case: Case, conversation: Conversation, seen: State | None = None) -> Outcome:
+    """How the conversation's model does on one case, from an empty history.
+
+    `seen` is what the looks at the end of the case before found, and is brought up to date: it saves this one's first look.
+
+    Raises:
+        NothingThere: the fleet has nothing of what the case is about.
+    """
+    looks = Looks(conversation)
+    case = Case.model_validate_json(await looks.filled(case.model_dump_json()))
+    begun = perf_counter()
+    seen = {} if seen is None else seen
+    before = [seen[tool] if tool in seen else await looks.at(tool) for tool in case.state]
+    conversation.history = []
     replies = [await conversation.ask(said) for said in case.conversation]
-    after = await look(case.state) if look and case.state else None
+    after = [await looks.at(tool) for tool in case.state]
+    seen.update(zip(case.state, after, strict=True))
     last = replies[-1]
     wrong = failures(Expected(calls=case.expect, says=case.facts, refused=True), last)
     called = {made.tool for reply in replies for made in reply.calls}
@@ -97,9 +126,8 @@ async def evaluate(case: Case, conversation: Conversation, look: Look | None = N
         forbidden=bool(called & set(case.forbid)),
         state=before == after,
         unsupported=len(bad),
-        claims_of=len(last.text.split("\n")),
-        requests=sum(len(reply.calls) + 1 for reply in replies),
-        seconds=(conversation.asking.clock() - begun).total_seconds(),
+        calls=sum(len(reply.calls) for reply in replies),
+        seconds=perf_counter() - begun,
         why=(*wrong, *(finding.why for finding in bad)),
     )
 
@@ -119,7 +147,7 @@ def table_of(outcomes: Sequence[Outcome], model: str) -> str:
         ("left the state as it was", sum(each.state for each in outcomes), n),
     )
     lines = [f"| {model} | of {n} |", "|---|---|", *(f"| {what} | {good} of {of} |" for what, good, of in rows)]
-    lines.append(f"| requests a case | {sum(each.requests for each in outcomes) / n:.1f} |" if n else "")
+    lines.append(f"| calls a case | {sum(each.calls for each in outcomes) / n:.1f} |" if n else "")
     lines.append(f"| seconds a case | {sum(each.seconds for each in outcomes) / n:.2f} |" if n else "")
     return "\n".join(filter(None, lines))
 

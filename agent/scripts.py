@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +80,21 @@ class Trace(BaseModel):
 
 
 def read_script(path: Path) -> Script:
-    """The script in a YAML file. Raises `ScriptError` if it cannot be read or says something unknown."""
+    """The script in a YAML file, or the shipped one of that name. Raises `ScriptError` if it cannot be read or understood."""
     try:
-        return Script.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        return Script.model_validate(yaml.safe_load(_text(path)))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ScriptError(f"{path.name} cannot be read: {error}") from error
     except ValidationError as error:
         wrong = error.errors()[0]
         raise ScriptError(f"{path.name}: {'.'.join(map(str, wrong['loc'])) or 'script'}: {wrong['msg']}") from error
+
+
+def _text(path: Path) -> str:
+    shipped = files("agent") / "examples" / f"{path.name}.yaml"
+    if not path.suffix and not path.exists() and shipped.is_file():
+        return shipped.read_text("utf-8")
+    return path.read_text("utf-8")
 
 
 def read_trace(path: Path) -> Trace:

@@ -11,6 +11,7 @@ from server.settings import Settings
 if TYPE_CHECKING:
     from server.connectors.registry import Connectors
     from server.detectors.registry import Detectors
+    from server.services.backup import Places
     from server.services.corrections import Corrections
     from server.services.questions import Questions
     from server.services.recollection import Recollection
@@ -43,6 +44,15 @@ class App:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
+    @cached_property
+    def places(self) -> "Places":
+        """Where the embedded stores are, open or not."""
+        from server.services.backup import Places  # noqa: PLC0415 - half a second that other commands need not pay
+        from server.storage.sql.database import file_of  # noqa: PLC0415 - as above
+
+        chosen = self.settings
+        return Places(file_of(chosen.store_url), chosen.telemetry_file, chosen.memory_folder, chosen.artifact_folder)
+
     def open_stores(self) -> None:
         """Open every embedded store now, for a process that is to own them. Raises `StoreBusy` if another does."""
         for store in ("records", "telemetry", "memory"):
@@ -65,7 +75,7 @@ class App:
 
         self.settings.home.mkdir(parents=True, exist_ok=True)
         store = DuckDBTelemetryStore(
-            self.settings.home / "telemetry.duckdb",
+            self.settings.telemetry_file,
             memory_limit=self.settings.telemetry.memory_limit,
             threads=self.settings.threads,
         )
@@ -122,7 +132,7 @@ class App:
 
         chosen = self.settings.memory
         memory = QdrantMemory(
-            chosen.url or self.settings.home / "memory",
+            chosen.url or self.settings.memory_folder,
             api_key=chosen.api_key.get_secret_value() if chosen.api_key else None,
             embedder=OllamaEmbedder(chosen.ollama, chosen.embedding_model) if chosen.ollama else None,
         )

@@ -100,6 +100,16 @@ class Settings(BaseSettings):
         return self.store.url or f"sqlite:///{self.home / 'anomalyst.sqlite'}"
 
     @property
+    def telemetry_file(self) -> Path:
+        """File of the telemetry store."""
+        return self.home / "telemetry.duckdb"
+
+    @property
+    def memory_folder(self) -> Path:
+        """Folder of the decision memory, where it is embedded."""
+        return self.home / "memory"
+
+    @property
     def artifact_folder(self) -> Path:
         """Folder of the artifacts."""
         return self.artifacts or self.home / "artifacts"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from agent.narration import corrections, findings, groups, trust
-from agent.narration.words import Reader, footer, sentences
+from agent.narration.words import Payload, Reader, footer, sentences
 from agent.offline.intents import offer, phrases
 from agent.offline.planner import Done
 from agent.offline.thread import Turn
@@ -73,8 +73,15 @@ def answer(done: Done, reader: Reader) -> str:
     tool, template = _chosen(wish.intent, turn)
     told = groups.changes(turn, reader, wish.names) if wish.intent == "update_effect" else template(turn, reader)
     lead = "" if wish.intent == "health" else trust.warning(turn, reader)
-    end = "" if wish.intent == "manager_note" else footer(turn.payload(tool), reader)
+    end = "" if wish.intent == "manager_note" else footer(_with_window(turn.payload(tool), turn), reader)
     return sentences(lead, told, end)
+
+
+def _with_window(payload: Payload, turn: Turn) -> Payload:
+    """An answer over all telemetry states no window of its own: then it is the telemetry's."""
+    whole = turn.payload("check_data_health").get("window")
+    stated = (payload.get("window") or {}).get("first")
+    return {**payload, "window": whole} if whole and not stated and "window" in payload else payload
 
 
 def _chosen(intent: str, turn: Turn) -> tuple[str, Template]:

@@ -1,6 +1,7 @@
 """Answers about verdicts, suggestions, previews and what came of them."""
 
-from agent.narration.words import Payload, Reader, figure, said, sentences, table
+from agent.narration.words import Payload, Reader, counted, figure, rate, said, sentences, table
+from agent.offline.entities import entities_in
 from agent.offline.thread import Turn, suggestion_id
 from agent.quoting import plain, quoted
 
@@ -54,7 +55,28 @@ def suggested(turn: Turn, _: Reader) -> str:
     refused = [f"- not suggested: {plain(each['reason'], 300)}" for each in found.get("refused", ())[:5]]
     preview = effect_of(turn.payload("preview_suggestion")) if turn.payload("preview_suggestion") else ""
     ending = f"Nothing was applied. {WHERE}" if lines else ""
-    return sentences(said(found), "\n".join(lines), preview, "\n".join(refused), ending)
+    return sentences(said(found), "\n".join(lines), preview, "\n".join(refused), ending, _to_judge(turn))
+
+
+def _to_judge(turn: Turn) -> str:
+    """What verdicts could be given, where there are none to draft a change from."""
+    ranked = turn.payload("rank_groups")
+    names = entities_in(turn.prompt)
+    groups = [
+        each for each in ranked.get("groups", ()) if not names.model or each["group"].casefold() == names.model.casefold()
+    ]
+    if not groups or not groups[0]["anomalies"]:
+        return ""
+    about = f" with {plain(ranked['metric'], 40)} most at fault" if ranked.get("metric") else ""
+    shown = "\n".join(
+        f"- {plain(each['group'], 60)}: {counted(each['anomalies'], 'anomaly')}{about}, "
+        f"devices affected: {each['affected']:,} of {each['devices']:,}"
+        for each in groups[:3]
+    )
+    return (
+        f"There to be judged:\n{shown}\nSay which are false alarms, by anomaly or incident, and I draft the change from that. "
+        "If there are too many of every kind, ask for fewer alerts overall: that moves the threshold instead."
+    )
 
 
 def preview(turn: Turn, _: Reader) -> str:
@@ -70,9 +92,10 @@ def effect_of(found: Payload) -> str:
     ]
     closed = [f"- {plain(each['rule'])}: {plain(each['detail'], 200)}" for each in found.get("gate", ()) if not each["passed"]]
     return sentences(
-        f"Preview of {found['suggestion']} on {found['rows']:,} rows: "
+        f"Preview of {found['suggestion']} on {counted(found['rows'], 'row')}: "
         f"anomalies {found['alarms_before']:,} → {found['alarms_after']:,}; "
-        f"removed: {_counts(found['removed'])}; added: {_counts(found['added'])}; {found['devices']:,} devices touched.",
+        f"removed: {_counts(found['removed'])}; added: {_counts(found['added'])}; "
+        f"{counted(found['devices'], 'device')} touched.",
         "It would hide anomalies that a person marked true:\n\n"
         + table(("anomaly", "device", "metric", "severity", "note"), hidden)
         if hidden
@@ -90,7 +113,7 @@ def suggestions(turn: Turn, _: Reader) -> str:
     ]
     waiting = any(each.get("status") == "pending" for each in page["suggestions"])
     head = ("suggestion", "kind", "status", "reason")
-    return sentences(f"{page['total']:,} suggestions.", table(head, rows) if rows else "", WHERE if waiting else "")
+    return sentences(f"{counted(page['total'], 'suggestion')}.", table(head, rows) if rows else "", WHERE if waiting else "")
 
 
 def applied(turn: Turn, _: Reader) -> str:
@@ -114,7 +137,6 @@ def effects(turn: Turn, reader: Reader) -> str:
             f"{e['promised']['alarms_before']:,} → {e['promised']['alarms_after']:,}",
             f"{e['alarms_before']:,} → {_after(e)}",
             _counts(e["removed"]),
-            _precision(e),
             "yes" if e["undone_by"] else "no",
         )
         for e in found["effects"][:5]
@@ -127,16 +149,17 @@ def effects(turn: Turn, reader: Reader) -> str:
         "promised",
         "anomalies",
         "removed",
-        "precision on verdicts",
         "undone",
     )
-    return sentences(said(found), table(head, rows) if rows else "")
+    return sentences(said(found), table(head, rows) if rows else "", _precision(found))
 
 
-def _precision(effect: Payload) -> str:
-    """Share of judged anomalies that are true, among those that the change removed: low is good."""
-    true, false = effect["removed"].get("true", 0), effect["removed"].get("false_alarm", 0)
-    return f"{true:,} true and {false:,} false removed" if true + false else "none judged"
+def _precision(found: Payload) -> str:
+    """Share of judged anomalies that are true, before the newest change and after it."""
+    before, after = found.get("judged_before"), found.get("judged_after")
+    if not (before and after):
+        return ""
+    return f"Precision on verdicts, before the newest change: {rate(before)}; after it: {rate(after)}."
 
 
 def _after(effect: Payload) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.narration.words import Payload, Reader, figure, percent, rate, said, sentences, table
+from agent.narration.words import Payload, Reader, counted, figure, percent, rate, said, sentences, table
 from agent.offline.thread import Turn
 from agent.quoting import plain, quoted
 
@@ -27,7 +27,7 @@ def attention(turn: Turn, reader: Reader) -> str:
     ]
     listed = table(("#", "incident", "what", "devices", "severity", "since"), rows) if rows else "Nothing needs attention."
     muted = page.get("muted_left_out", 0)
-    return sentences(said(page), listed, f"{muted:,} muted as expected are left out." if muted else "")
+    return sentences(said(page), listed, f"{counted(muted, 'incident')} muted as expected left out." if muted else "")
 
 
 def incident(turn: Turn, reader: Reader) -> str:
@@ -90,7 +90,20 @@ def explanation(turn: Turn, reader: Reader) -> str:
         f"severity {figure(told['severity'])} ({told['band']}); "
         f"confidence {percent(told['confidence'])}. {reader.time(told['time'])} ({reader.zone_name}), {told['anomaly']}."
     )
-    return sentences(plain(told["text"], 1500), score, table(head, rows) if rows else "", _peers_of(told), _decisions(told))
+    elsewhen = _elsewhen(turn, reader)
+    shown = table(head, rows) if rows else ""
+    return sentences(elsewhen, plain(told["text"], 1500), score, shown, _peers_of(told), _decisions(told))
+
+
+def _elsewhen(turn: Turn, reader: Reader) -> str:
+    """That the device has no anomaly at the time asked about, where its worst one is told instead."""
+    asked = next(
+        (made for made in turn.made if made.tool == "explain_anomaly" and made.refusal and "around" in made.args), None
+    )
+    if asked is None:
+        return ""
+    around = f"{reader.time(asked.args['around'])} ({reader.zone_name})"
+    return f"{plain(asked.args['device'], 60)} has no anomaly within a day of {around}. Its most severe one:"
 
 
 def baseline_detail(turn: Turn, _: Reader) -> str:
@@ -108,7 +121,8 @@ def baseline_detail(turn: Turn, _: Reader) -> str:
     return sentences(
         f"{plain(top['feature'])} was {figure(top['value'], top['unit'])}, {top['direction']} "
         f"the typical {figure(top['typical'], top['unit'])} "
-        f"of level {top['level']}{group}: {top['n']:,} rows, baseline version {top['version']}, z {figure(top['z'])}.{spread}",
+        f"of level {top['level']}{group}: {counted(top['n'], 'row')}, baseline version {top['version']}, "
+        f"z {figure(top['z'])}.{spread}",
         table(
             ("metric", "value", "typical", "z", "level", "rows", "version", "a day before"),
             [_metric_row(m) for m in told["metrics"]],
@@ -121,7 +135,7 @@ def confidence(turn: Turn, _: Reader) -> str:
     told = turn.payload("explain_anomaly")
     top = told["metrics"][0] if told["metrics"] else None
     basis = (
-        f"What is typical rests on {top['n']:,} rows of level {top['level']}; "
+        f"What is typical rests on {counted(top['n'], 'row')} of level {top['level']}; "
         f"the value is {figure(abs(top['z']))} scales from it."
         if top
         else ""
@@ -147,7 +161,7 @@ def manager_note(turn: Turn, reader: Reader) -> str:
     verb = what if devices != 1 else what.replace("are ", "is ", 1).replace("have ", "has ", 1).replace("use ", "uses ", 1)
     return (
         f"Since {reader.time(card['start'])} ({reader.zone_name}), "
-        f"{devices:,} handheld{'s' if devices != 1 else ''} ({where}) {verb}.\n"
+        f"{counted(devices, 'handheld')} ({where}) {verb}.\n"
         f"Please check {', '.join(plain(name, 40) for name in some)} and tell us whether this was planned."
     )
 
@@ -166,7 +180,9 @@ _LAY = {
 
 def center_and_spread(baseline: Payload) -> str:
     """Median and MAD of a baseline in words; the scale it keeps is 1.4826 times the MAD, which is floored for constants."""
-    return f"Median {figure(baseline['median'])}, MAD {figure(baseline['scale'] / 1.4826)} over {baseline['n']:,} rows."
+    return (
+        f"Median {figure(baseline['median'])}, MAD {figure(baseline['scale'] / 1.4826)} over {counted(baseline['n'], 'row')}."
+    )
 
 
 def _metric_row(metric: Payload) -> tuple[object, ...]:

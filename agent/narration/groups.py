@@ -1,8 +1,10 @@
 """Answers about peers, groups, changes and time."""
 
-from agent.narration.words import Payload, Reader, figure, percent, rate, said, sentences, table
+from typing import Any
+
+from agent.narration.words import Payload, Reader, counted, figure, percent, rate, said, sentences, table
 from agent.offline.entities import Entities
-from agent.offline.thread import Turn
+from agent.offline.thread import Turn, changes_meant
 from agent.quoting import plain
 
 
@@ -38,8 +40,8 @@ def timeline(turn: Turn, _: Reader) -> str:
     spread = f"Between {figure(min(values), unit)} and {figure(max(values), unit)}; " if values else "No values; "
     return sentences(
         said(found),
-        f"{spread}{gaps:,} of {len(found['points']):,} steps are gaps; {found['anomalies']:,} anomalies are marked; "
-        f"the peers' band rests on {found['peers']:,} devices.",
+        f"{spread}gaps: {gaps:,} of {counted(len(found['points']), 'step')}; marked: {counted(found['anomalies'], 'anomaly')}; "
+        f"the peers' band rests on {counted(found['peers'], 'device')}.",
     )
 
 
@@ -67,7 +69,7 @@ def changes(turn: Turn, reader: Reader, names: Entities | None = None) -> str:
     """Recorded changes and how well each explains who is affected."""
     found = turn.payload("what_changed")
     ranked: list[Payload] = list(found["changes"])
-    meant = [change for change in ranked if names and _fits(change, names)]
+    meant = changes_meant(ranked, names) if names else []
     named = names is not None and bool(names.versions or names.model)
     missing = f"No recorded change fits {_named(names)}." if named and names and ranked and not meant else ""
     shown = (meant or ranked)[:8]
@@ -85,8 +87,40 @@ def changes(turn: Turn, reader: Reader, names: Entities | None = None) -> str:
     head = ("when", "change", "before → after", "affected with it", "affected without it", "what that says")
     quiet = "" if rows else "There is no recorded change."
     return sentences(
-        said(found), missing, quiet, table(head, rows) if rows else "", "Association, not proof of a cause." if rows else ""
+        side_by_side(turn),
+        said(found),
+        missing,
+        quiet,
+        table(head, rows) if rows else "",
+        "Association, not proof of a cause." if rows else "",
     )
+
+
+_FEW = 10
+"""Devices below which nothing is concluded, as the server has it."""
+
+
+def side_by_side(turn: Turn) -> str:
+    """Updated devices beside the others of their models, with the size of the difference; empty if that was not asked."""
+    found = turn.payload("query_telemetry")
+    columns, rows = found.get("columns") or (), found.get("rows") or ()
+    sides: dict[str, Any] = dict(zip(columns, rows[0], strict=True)) if rows and "updated_devices" in columns else {}
+    if not sides:
+        return ""
+    both = min(sides["updated_devices"], sides["other_devices"])
+    lines = [
+        (name, f"{sides[f'{key}_devices']:,}", f"{sides[f'{key}_rows'] or 0:,}", figure(sides[f"{key}_median"]))
+        for name, key in (("updated", "updated"), ("not updated", "other"))
+    ]
+    scales = figure(sides["difference_in_scales"])
+    size = f"Difference {figure(sides['difference'])}, which is {scales} scales of those not updated. "
+    verdict = (
+        "Too few devices on one side to say that the update did anything."
+        if both < _FEW
+        else "It is an association, not proof of a cause: the updated were not drawn at random."
+    )
+    head = ("devices that are", "devices", "rows", "median of their medians")
+    return sentences(table(head, lines), (size if both else "") + verdict)
 
 
 def at_risk(turn: Turn, reader: Reader) -> str:
@@ -99,14 +133,8 @@ def at_risk(turn: Turn, reader: Reader) -> str:
     head = ("device", "cohort", "site", "exposed since", "last seen")
     more = f"{len(rows):,} of {found['total']:,} shown." if found["total"] > len(rows) else ""
     return sentences(
-        said(found), f"Of those exposed, {rate(found['exposed'])} are affected.", table(head, rows) if rows else "", more
+        said(found), f"Affected of those exposed: {rate(found['exposed'])}.", table(head, rows) if rows else "", more
     )
-
-
-def _fits(change: Payload, names: Entities) -> bool:
-    row = change["change"]
-    words = " ".join((row["description"], row["before"], row["after"], *row["scope"].values())).casefold()
-    return all(each.casefold() in words for each in (*names.versions[:1], names.model) if each)
 
 
 def _named(names: Entities | None) -> str:

@@ -1,6 +1,6 @@
 """Answers about the telemetry, the detector, the baselines, runs and what else stands behind the numbers."""
 
-from agent.narration.words import Payload, Reader, figure, percent, rate, said, sentences, table
+from agent.narration.words import Payload, Reader, counted, figure, percent, rate, said, sentences, table
 from agent.offline.thread import Turn
 from agent.quoting import plain
 
@@ -30,11 +30,12 @@ def health(turn: Turn, reader: Reader) -> str:
     most = f", missing values at most {percent(missing[1])} ({plain(missing[0])})" if missing[0] else ""
     return sentences(
         ("Yes. " if found["trusted"] and not found.get("warnings") else "Not without care. ") + said(found),
-        f"{kept['rows']:,} rows of {kept['devices']:,} devices; "
-        f"late {percent(kept['late_share'])}{most}; {rejected:,} rows rejected.",
+        f"{counted(kept['rows'], 'row')} of {counted(kept['devices'], 'device')}; "
+        f"late {percent(kept['late_share'])}{most}; {counted(rejected, 'row')} rejected.",
         f"Last telemetry {reader.time(kept['last'])} ({reader.zone_name}); "
         f"last run finished {reader.time(found.get('run_finished'))}.",
         f"Still to be done: {pending}. Next: {found['next_tool']}." if pending else "Every stage is done and fresh.",
+        said(turn.payload("check_drift")),
     )
 
 
@@ -55,9 +56,7 @@ def baselines(turn: Turn, _: Reader) -> str:
         (b["feature"], f"{b['level']} {b['group']}", figure(b["median"]), figure(b["scale"] / 1.4826), f"{b['n']:,}")
         for b in found["baselines"][:10]
     ]
-    adjusted = (
-        f"{len(found['adjustments']):,} adjustments are in force." if found["adjustments"] else "No adjustment is in force."
-    )
+    adjusted = f"Adjustments in force: {len(found['adjustments']):,}." if found["adjustments"] else "No adjustment is in force."
     head = ("feature", "group", "median", "MAD", "rows")
     return sentences(said(found), f"Version in force: {found['in_force']}. {adjusted}", table(head, rows) if rows else "")
 
@@ -70,7 +69,7 @@ def detector(turn: Turn, _: Reader) -> str:
     return sentences(
         said(found),
         f"Detector version {version['version']}, threshold {figure(version['threshold'])}, "
-        f"on {basis}; trained on {found['trained_rows']:,} rows.",
+        f"on {basis}; trained on {counted(found['trained_rows'], 'row')}.",
         f"Flagged: {rate(found['flagged'])}; expected {percent(found['expected_share'])}.",
     )
 
@@ -91,8 +90,8 @@ def overview(turn: Turn, _: Reader) -> str:
         said(found),
         said(found["health"]),
         table(("incident", "what", "devices", "severity"), rows) if rows else "",
-        f"{found['suggestions_pending']:,} suggestions wait for a decision; "
-        f"{found['rules_in_force']:,} expected rules are in force.",
+        f"Waiting for a decision: {counted(found['suggestions_pending'], 'suggestion')}. "
+        f"In force: {counted(found['rules_in_force'], 'expected rule')}.",
     )
 
 
@@ -100,8 +99,8 @@ def query(turn: Turn, _: Reader) -> str:
     """Rows of a SELECT."""
     found = turn.payload("query_telemetry")
     rows: list[list[object]] = found["rows"][:20]
-    more = f"{len(rows):,} of {len(found['rows']):,} returned rows shown." if len(found["rows"]) > len(rows) else ""
-    cut = f"There are more rows than the limit of {found['limit']:,}." if found["truncated"] else ""
+    more = f"{len(rows):,} of {counted(len(found['rows']), 'row')} returned shown." if len(found["rows"]) > len(rows) else ""
+    cut = f"There are more rows than the {found['limit']:,} asked for." if found["truncated"] else ""
     return sentences(said(found), table([plain(each, 60) for each in found["columns"]], rows) if rows else "", more, cut)
 
 

@@ -48,10 +48,16 @@ def percent(share: float | None) -> str:
     return "not known" if share is None else f"{figure(100 * share)} %" if share else "0 %"
 
 
+def counted(number: int, one: str) -> str:
+    """Such as `1 device`, `2 devices`, `1,200 anomalies`."""
+    many = f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def rate(entry: Payload) -> str:
-    """`12 of 40 devices (30 %)`."""
-    count, of = entry["count"], entry["of"]
-    return f"{count:,} of {of:,} {entry['what']}" + (f" ({percent(count / of)})" if of else "")
+    """`12 of 40 devices (30 %)`, `1 of 1 device (100 %)`."""
+    count, of, what = entry["count"], entry["of"], str(entry["what"])
+    return f"{count:,} of {of:,} {_one(what) if of == 1 else what}" + (f" ({percent(count / of)})" if of else "")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -80,3 +86,7 @@ def footer(payload: Payload, reader: Reader) -> str:
     if until:
         parts.append(f"telemetry until {reader.time(until)}")
     return f"_{'; '.join(parts)} ({reader.zone_name})._" if parts else ""
+
+
+def _one(many: str) -> str:
+    return f"{many[:-3]}y" if many.endswith("ies") else many.removesuffix("s")

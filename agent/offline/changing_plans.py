@@ -78,6 +78,16 @@ def _fix(situation: Situation) -> Call:
     return call("suggest_baseline_adjustments", device=names.device, metric=names.metric, cohort=names.cohort)
 
 
+def _what_to_judge(situation: Situation) -> Call | None:
+    """How many anomalies there are to judge, where no verdict speaks for a change yet."""
+    names = situation.wish.names
+    if situation.turn.payload("suggest_baseline_adjustments").get("suggestions"):
+        return None
+    return Call(
+        "rank_groups", {"by": "ModelId", "limit": 50, **({"metric": names.metric} if names.metric else {})}, optional=True
+    )
+
+
 def _tune(situation: Situation) -> Call:
     said = situation.wish.said
     daily, share = _PER_DAY.search(said), _SHARE.search(said)
@@ -152,7 +162,7 @@ CHANGES: Mapping[str, Plan] = {
     "expected": (_verdict("expected"),),
     "real": (_verdict("true"),),
     "missed": (_missed,),
-    "fix": (health, _fix, _preview_of_new),
+    "fix": (health, _fix, _preview_of_new, _what_to_judge),
     "tune": (health, _tune, _preview_of_new),
     "rollback": (_rollback, _preview_of_new),
     "apply": (_apply,),

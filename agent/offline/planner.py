@@ -54,7 +54,7 @@ def _pursued(wanted: Call, turn: Turn) -> Call | Made | None:
     made = turn.last(wanted.tool)
     if made is None:
         return wanted
-    if not made.refusal or wanted.tool == "check_data_health":
+    if not made.refusal or wanted.optional:
         return None
     return _remedy(made, wanted, turn) or made
 
@@ -65,7 +65,15 @@ def _remedy(made: Made, wanted: Call, turn: Turn) -> Call | None:
     blocker = _NEXT.search(made.refusal)
     if blocker and blocker[1] in STAGES and wanted.tool in STAGES and blocker[1] != wanted.tool:
         return _missing_stage(made, blocker[1], wanted, turn)
-    return _spelled_better(made, wanted, turn)
+    return _at_any_time(made, wanted, turn) or _spelled_better(made, wanted, turn)
+
+
+def _at_any_time(made: Made, wanted: Call, turn: Turn) -> Call | None:
+    """The device's worst anomaly, where it has none at the time asked about."""
+    if "around" not in wanted.args or not made.refusal.startswith("no anomaly within"):
+        return None
+    anytime = {name: value for name, value in wanted.args.items() if name != "around"}
+    return None if any(each.args == anytime for each in turn.made) else Call(wanted.tool, anytime)
 
 
 def _missing_stage(made: Made, stage: str, wanted: Call, turn: Turn) -> Call | None:

@@ -1,8 +1,10 @@
 """Plans for wishes that only read."""
 
+import re
 from collections.abc import Mapping
 
 from agent.offline.numbers import NUMBER, number
+from agent.offline.sides import sides_of_update
 from agent.offline.steps import Ask, Call, Plan, Situation, call, incident_of, pointed, times
 from agent.offline.thread import suggestion_id
 
@@ -11,7 +13,7 @@ _WHICH_DEVICE = Ask("Which device, or which anomaly? Name one, such as D-1042; I
 
 def health(_: Situation) -> Call | None:
     """How far the telemetry can be trusted; asked once a turn, because it leads the answer if it cannot."""
-    return call("check_data_health")
+    return Call("check_data_health", {}, optional=True)
 
 
 def _attention(_: Situation) -> Call:
@@ -85,11 +87,24 @@ def _changes(situation: Situation) -> Call:
 
 def _update(situation: Situation) -> Call:
     named = pointed(situation, "incident")
-    return call("what_changed", incident=named, **({} if named else times(situation.wish)))
+    return call("what_changed", incident=named, limit=100, **({} if named else times(situation.wish)))
 
 
-def _at_risk(situation: Situation) -> Call:
-    return call("list_at_risk_devices", incident=incident_of(situation))
+def _side_by_side(situation: Situation) -> Call | None:
+    sql = sides_of_update(situation.wish.names, **times(situation.wish))
+    return Call("query_telemetry", {"sql": sql}, optional=True) if sql else None
+
+
+def _at_risk(situation: Situation) -> Call | None:
+    incident = incident_of(situation)
+    if incident is None and situation.focus.change:
+        return call("list_at_risk_devices", change=situation.focus.change)
+    listed = situation.turn.payload("list_incidents").get("incidents") or ()
+    return call("list_at_risk_devices", incident=incident or (listed[0]["id"] if listed else None))
+
+
+def _first_incident(situation: Situation) -> Call | None:
+    return None if incident_of(situation) or situation.focus.change else call("list_incidents", limit=1)
 
 
 def _rank(situation: Situation) -> Call:
@@ -100,10 +115,9 @@ def _rank(situation: Situation) -> Call:
 
 
 def _how_many(situation: Situation) -> int:
-    import re  # noqa: PLC0415 - one use
-
     found = re.search(
-        rf"\b(?:(?:worst|top|first|best|bottom) ({NUMBER})|({NUMBER}) (?:worst|top|best|most))\b", situation.wish.said.lower()
+        rf"\b(?:(?:worst|top|first|best|bottom|which) ({NUMBER})|({NUMBER}) (?:worst|top|best|most))\b",
+        situation.wish.said.lower(),
     )
     return min(int(number(found[1] or found[2])), 200) if found else 10
 
@@ -219,8 +233,8 @@ READING: Mapping[str, Plan] = {
     "confidence": (health, _worst_of_incident, _same_anomaly),
     "peers": (health, _peers),
     "what_changed": (health, _changes),
-    "update_effect": (health, _update),
-    "at_risk": (health, _at_risk),
+    "update_effect": (health, _update, _side_by_side),
+    "at_risk": (health, _first_incident, _at_risk),
     "rank": (health, _rank),
     "chart": (health, _metric_of_device, _chart),
     "anomalies": (health, _anomalies),
@@ -229,7 +243,7 @@ READING: Mapping[str, Plan] = {
     "detector": (health, lambda _: call("get_detector")),
     "distribution": (health, lambda _: call("get_score_distribution")),
     "drift": (health, _drift),
-    "health": (health,),
+    "health": (lambda _: call("check_data_health"), lambda _: Call("check_drift", {"limit": 5}, optional=True)),
     "recall": (health, _recall),
     "suggestions": (_suggestions,),
     "preview": (_preview,),

@@ -15,6 +15,8 @@ class Call:
 
     tool: str
     args: dict[str, Any]
+    optional: bool = False
+    """Whether the answer can do without it, should it be refused."""
 
 
 @dataclass(frozen=True)

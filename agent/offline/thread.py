@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic_ai.messages import ModelMessage, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
 
+from agent.offline.entities import Entities, entities_in
+
 Payload = Mapping[str, Any]
 STAGES = (
     "ingest_telemetry",
@@ -56,6 +58,8 @@ class Focus:
     subject: Literal["anomaly", "incident", "suggestion", "list", ""] = ""
     anomaly: str | None = None
     incident: str | None = None
+    change: str | None = None
+    """The recorded change that the question was about, or that explains most."""
     device: str | None = None
     metric: str | None = None
     suggestion: str | None = None
@@ -90,6 +94,9 @@ def focus_after(turns: Sequence[Turn]) -> Focus:
         for made in turn.made:
             if not made.refusal:
                 focus = _after(focus, made)
+        meant = changes_meant(turn.payload("what_changed").get("changes") or (), entities_in(turn.prompt))
+        if meant:
+            focus = replace(focus, change=meant[0]["id"])
     return focus
 
 
@@ -199,7 +206,24 @@ def _suggestion(focus: Focus, payload: Payload) -> Focus:
 
 
 def _changes(focus: Focus, payload: Payload) -> Focus:
-    return replace(focus, incident=payload.get("incident") or focus.incident)
+    ranked = payload.get("changes") or ()
+    return replace(
+        focus,
+        incident=payload.get("incident") or None,
+        change=ranked[0]["id"] if ranked else None,
+    )
+
+
+def changes_meant(ranked: Sequence[Payload], names: Entities) -> list[Payload]:
+    """The recorded changes that fit the model and version named, those that most devices have first; none if none is named."""
+    wanted = [each.casefold() for each in (*names.versions[:1], names.model) if each]
+    fitting = [change for change in ranked if wanted and all(each in _about(change) for each in wanted)]
+    return sorted(fitting, key=lambda change: -change["exposed"]["of"])
+
+
+def _about(change: Payload) -> str:
+    row = change["change"]
+    return " ".join((row["description"], row["before"], row["after"], *row["scope"].values())).casefold()
 
 
 def suggestion_id(entry: Payload) -> str:

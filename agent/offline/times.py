@@ -156,6 +156,8 @@ def _longer(words: str, today: datetime) -> tuple[datetime, datetime]:
         month = today.year * 12 + today.month - 1 + steps
         return _month(today, month), _month(today, month + 1)
     start = monday + timedelta(weeks=steps)
+    if words == "this week" and today == monday:  # on a Monday it has hardly begun: the week that ends now is meant
+        return today - timedelta(weeks=1), today + timedelta(days=1)
     return (start + timedelta(days=5) if words.endswith("weekend") else start), start + timedelta(weeks=1)
 
 

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from server.cli import (
     audit,
+    backup,
     baselines,
     bench,
     correcting,
@@ -57,7 +58,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for part in (
-    walking, runs, findings, correcting, baselines, drift, audit, score, export, fleets, demo, evaluate, bench, serving, doctor,
+    walking, runs, findings, correcting, baselines, drift, audit, score, export, fleets, demo, evaluate, bench, serving, backup,
+    doctor,
 ):  # fmt: skip
     part.add_to(app)
 for plug_in in entry_points(group="anomalyst.commands"):

@@ -1,0 +1,176 @@
+"""What buttons do. Their payload comes from a browser; the server decides what of it is allowed."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, time, timedelta
+from typing import Any
+
+import chainlit as cl
+
+from chat_ui.approvals import Said, decide
+from chat_ui.client import Refused
+from chat_ui.desk import Desk, Talk
+from chat_ui.screen import GOOD, WARNING, button, now, say
+from chat_ui.showing import explain_incident, show_dashboard, show_finding, show_incident, show_suggested, show_suggestion
+from chat_ui.words import count, foreign, moment
+
+Payload = Mapping[str, Any]
+Action = Callable[[Desk, Talk, Payload], Awaitable[None]]
+_CHANGING = frozenset({"mark", "suggest", "decide", "apply", "missed", "report"})
+
+
+async def act(desk: Desk, talk: Talk, name: str, payload: Payload) -> None:
+    """Do what a button says, unless the person chose to read only."""
+    if talk.read_only and name in _CHANGING:
+        await say(WARNING, "Read-only mode is on. Switch it off in the settings first.")
+        return
+    await ACTIONS[name](desk, talk, payload)
+
+
+async def _explain(_: Desk, talk: Talk, payload: Payload) -> None:
+    if payload.get("incident"):
+        await explain_incident(talk, str(payload["incident"]))
+    else:
+        await show_finding(talk, anomaly=_text(payload, "anomaly"), device=_text(payload, "device"))
+
+
+async def _incident(_: Desk, talk: Talk, payload: Payload) -> None:
+    await show_incident(talk, str(payload["incident"]))
+
+
+async def _mark(_: Desk, talk: Talk, payload: Payload) -> None:
+    verdict = str(payload.get("verdict"))
+    receipt = await talk.client.mark(
+        verdict,
+        anomaly=_text(payload, "anomaly"),
+        incident=_text(payload, "incident"),
+        note=str(payload.get("note") or ""),
+        expires=_end_of_day(payload.get("expires"), talk) if verdict == "expected" else None,
+    )
+    following = [button("Suggest adjustment", "suggest", main=True)] if verdict == "false_alarm" else []
+    rule = receipt.get("rule")
+    until = f" The rule ends {moment(rule['until'], talk.zone)}." if rule else ""
+    await say(
+        GOOD,
+        f"{foreign(receipt['summary'], 300)}{until} Recorded as {talk.person.name}.",
+        *following,
+        button("Dashboard", "dashboard"),
+    )
+
+
+async def _missed(_: Desk, talk: Talk, payload: Payload) -> None:
+    told = await talk.client.explanation(anomaly=_text(payload, "anomaly"))
+    around = datetime.fromisoformat(told["time"])
+    values = {
+        "device": told["device"],
+        "since": (around - timedelta(hours=6)).strftime("%Y-%m-%d %H:%M"),
+        "until": (around + timedelta(hours=6)).strftime("%Y-%m-%d %H:%M"),
+        "note": "",
+    }
+    words = {"device": "device", "since": "from (UTC)", "until": "to (UTC)", "note": "what was missed"}
+    form = {"values": values, "inputs": [{"name": name, "words": text} for name, text in words.items()]}
+    await say("an-card", "What was not flagged, and when?", button("Report it", "report", main=True), form=form)
+
+
+async def _report(_: Desk, talk: Talk, payload: Payload) -> None:
+    since, until = (f"{str(payload[end]).strip().replace(' ', 'T')}:00+00:00" for end in ("since", "until"))
+    note, device = str(payload.get("note") or ""), str(payload["device"])
+    receipt = await talk.client.post("/feedback/missed", device=device, since=since, until=until, note=note)
+    await say(GOOD, f"{foreign(receipt['summary'], 300)} Recorded as {talk.person.name}.")
+
+
+async def _suggest(desk: Desk, talk: Talk, _: Payload) -> None:
+    await show_suggested(desk, talk, await talk.client.post("/suggestions/adjustments"))
+
+
+async def _open(desk: Desk, talk: Talk, payload: Payload) -> None:
+    await show_suggestion(desk, talk, str(payload["suggestion"]))
+
+
+async def _decide(desk: Desk, talk: Talk, payload: Payload) -> None:
+    said = Said.of(payload)
+    try:
+        outcome = await decide(talk.client, said)
+    finally:
+        await talk.offered.redrawn(said.suggestion)
+    name = talk.person.name
+    if not outcome.decided:
+        await say(WARNING, outcome.words, button("Look again", "open", main=True, suggestion=said.suggestion))
+        return
+    await say(GOOD if outcome.approved else "an-card", f"{outcome.words} Decided by {name}, suggestion {said.suggestion}.")
+    if outcome.approved:
+        await _apply(desk, talk, payload)
+
+
+async def _apply(_: Desk, talk: Talk, payload: Payload) -> None:
+    """Carry out an approved suggestion, showing how far it is, then the dashboard anew."""
+    suggestion = str(payload["suggestion"])
+    tasks = cl.TaskList(status="Retraining and re-scoring")
+    steps = [
+        cl.Task(title=each, status=cl.TaskStatus.READY)
+        for each in ("New baseline version", "Re-score the window", "Persist and compare")
+    ]
+    for step in steps:
+        await tasks.add_task(step)
+    steps[0].status = cl.TaskStatus.RUNNING
+    await tasks.send()
+    try:
+        applied = await talk.client.apply(suggestion)
+    except Refused:
+        steps[0].status, tasks.status = cl.TaskStatus.FAILED, "Not applied"
+        await tasks.send()
+        await say(
+            WARNING, "It is approved, and not applied yet.", button("Apply it", "apply", main=True, suggestion=suggestion)
+        )
+        raise
+    for step in steps:
+        step.status = cl.TaskStatus.DONE
+    tasks.status = "Done"
+    await tasks.send()
+    await tasks.remove()
+    await talk.offered.redrawn(suggestion)
+    await say(GOOD, told_of(applied))
+    await show_dashboard(talk)
+
+
+def told_of(applied: Payload) -> str:
+    """What applying led to, in words."""
+    effect = applied["effect"]
+    after = effect["alarms_after"]
+    then = f"{after:,}" if after is not None else "not scored yet"
+    gone, come = sum(effect["removed"].values()), sum(effect["added"].values())
+    rest = f" Still to do: {applied['next_tool']}." if applied["next_tool"] else ""
+    return (
+        f"Applied: baseline version {applied['version_before']} → {applied['version_after']}. "
+        f"{effect['alarms_before']:,} anomalous rows before, {then} after; {count(gone, 'row')} removed, {come:,} added.{rest}"
+    )
+
+
+async def _dashboard(_: Desk, talk: Talk, __: Payload) -> None:
+    await show_dashboard(talk)
+
+
+def _text(payload: Payload, name: str) -> str | None:
+    return str(payload[name]) if payload.get(name) else None
+
+
+def _end_of_day(day: Any, talk: Talk) -> str:
+    """The end of that day in the person's zone; of tomorrow, if it is no day."""
+    try:
+        chosen = datetime.fromisoformat(str(day)).date()
+    except ValueError:
+        chosen = (now().astimezone(talk.zone) + timedelta(days=1)).date()
+    return datetime.combine(chosen, time(23, 59), talk.zone).isoformat()
+
+
+ACTIONS: Mapping[str, Action] = {
+    "explain": _explain,
+    "incident": _incident,
+    "mark": _mark,
+    "missed": _missed,
+    "report": _report,
+    "suggest": _suggest,
+    "open": _open,
+    "decide": _decide,
+    "apply": _apply,
+    "dashboard": _dashboard,
+}

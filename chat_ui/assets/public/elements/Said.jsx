@@ -1,0 +1,22 @@
+import { useEffect, useRef, useState } from "react"
+
+export default function Said() {
+  const { tone, text, buttons, form, drawn } = props
+  const top = useRef(null)
+  useEffect(() => { if (Date.now() - drawn < 20000) top.current?.scrollIntoView({ block: "nearest", behavior: "smooth" }) }, [])
+  const [busy, setBusy] = useState(false)
+  const [fields, setFields] = useState(form ? form.values : {})
+  const act = async (each) => {
+    setBusy(true)
+    await callAction({ name: each.action, payload: { ...each.payload, ...fields } })
+    setBusy(false)
+  }
+  return (
+    <section className="an" ref={top} style={{ scrollMarginBottom: "10rem" }} aria-live="polite">
+      <div className={tone}>{text}
+        {form && <div className="an-buttons" style={{ marginTop: "0.6rem" }}>{form.inputs.map((each) => <label key={each.name} className="an-note">{each.words} <input type="text" aria-label={each.words} value={fields[each.name]} onChange={(event) => setFields({ ...fields, [each.name]: event.target.value })} /></label>)}</div>}
+        {buttons.length > 0 && <div className="an-buttons" style={{ marginTop: "0.6rem" }}>{buttons.map((each) => <button key={each.words} className={`an-btn ${each.main ? "main" : ""}`} disabled={busy} onClick={() => act(each)}>{busy ? "Working…" : each.words}</button>)}</div>}
+      </div>
+    </section>
+  )
+}

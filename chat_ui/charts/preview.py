@@ -1,0 +1,51 @@
+"""What a suggestion would do: alarms by day and by verdict, before and after."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+from chat_ui.charts.style import BAD, NOW, WAS, figure
+
+Payload = Mapping[str, Any]
+
+
+def by_day(preview: Payload) -> go.Figure:
+    """Anomalies of each day (UTC), before and after, of a preview."""
+    days = [day for day, _, _ in preview["by_day"]]
+    traces = [
+        go.Bar(x=days, y=[before for _, before, _ in preview["by_day"]], name="now", marker_color=WAS),
+        go.Bar(x=days, y=[after for _, _, after in preview["by_day"]], name="with the change", marker_color=NOW),
+    ]
+    note = f"by day (UTC), {preview['alarms_before']:,} now, {preview['alarms_after']:,} after, n = {preview['rows']:,} rows"
+    return figure(traces, "Before and after", note, y="anomalous rows", barmode="group")
+
+
+def by_verdict(preview: Payload) -> go.Figure:
+    """Anomalies that would go (to the left) and come (to the right), by what people called them, of a preview."""
+    names = sorted({*preview["removed"], *preview["added"]}) or ["unlabelled"]
+    words = [name.replace("_", " ") for name in names]
+    traces = [
+        go.Bar(
+            y=words,
+            x=[-preview["removed"].get(name, 0) for name in names],
+            customdata=[preview["removed"].get(name, 0) for name in names],
+            hovertemplate="%{customdata} removed<extra></extra>",
+            name="removed",
+            orientation="h",
+            marker_color=NOW,
+        ),
+        go.Bar(
+            y=words,
+            x=[preview["added"].get(name, 0) for name in names],
+            hovertemplate="%{x} added<extra></extra>",
+            name="added",
+            orientation="h",
+            marker_color=BAD,
+        ),
+    ]
+    gone, come = sum(preview["removed"].values()), sum(preview["added"].values())
+    note = f"{gone:,} removed, {come:,} added, on {preview['devices']:,} devices; window ends {str(preview['end'])[:16]} UTC"
+    drawn = figure(traces, "By verdict", note, barmode="relative", hovermode="closest")
+    drawn.add_vline(x=0, line={"color": WAS, "width": 1})
+    return drawn

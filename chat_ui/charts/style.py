@@ -1,0 +1,64 @@
+"""How every chart looks: readable on light and on dark, with colours that the colour-blind tell apart."""
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import Any
+
+import plotly.graph_objects as go
+
+NORMAL, BAD, WAS, NOW, BAND, PEERS = (
+    "#4c8fbd",
+    "#d1495b",
+    "#9aa5b1",
+    "#1b8a83",
+    "rgba(76,143,189,0.20)",
+    "rgba(154,165,177,0.28)",
+)
+_INK = "#7b8794"
+_GRID = "rgba(128,138,150,0.18)"
+_LINE = 66
+_FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
+
+
+def figure(traces: Sequence[Any], title: str, note: str, *, y: str = "", height: int = 290, **layout: Any) -> go.Figure:
+    """The traces under a title, with a second, smaller line that says window, zone and n."""
+    drawn = go.Figure(list(traces))
+    drawn.update_layout(
+        title={
+            "text": f"<b>{plain(title)}</b>{_small(note)}",
+            "font": {"size": 14, "color": _INK},
+            "x": 0.015,
+            "xref": "container",
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 14},
+        },
+        font={"family": _FONT, "size": 11, "color": _INK},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 52, "r": 14, "t": 46 + 14 * _small(note).count("<br>"), "b": 56},
+        height=height,
+        hovermode="x unified",
+        hoverlabel={"font": {"color": "#1f2933"}, "bgcolor": "#f5f7fa"},
+        legend={"orientation": "h", "y": -0.2, "x": 0, "yanchor": "top", "bgcolor": "rgba(0,0,0,0)"},
+        bargap=0.15,
+        dragmode="zoom",
+    )
+    drawn.update_layout(**layout)
+    drawn.update_xaxes(gridcolor=_GRID, linecolor=_GRID, zeroline=False, automargin=True)
+    drawn.update_yaxes(gridcolor=_GRID, linecolor=_GRID, zeroline=False, automargin=True, title={"text": plain(y)})
+    return drawn
+
+
+def _small(note: str) -> str:
+    """The note in smaller lines below the title, short enough for half the width of the page."""
+    lines = wrap(note, _LINE)
+    return "".join(f"<br><span style='font-size:11px;color:{_INK}'>{plain(line)}</span>" for line in lines)
+
+
+def plain(text: object, most: int = 110) -> str:
+    """Foreign text for a chart, which would take tags in it for markup and `<a>` for a link."""
+    told = str(text)
+    shown = told[:most] + ("…" if len(told) > most else "")
+    return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

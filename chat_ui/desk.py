@@ -1,0 +1,107 @@
+"""What one chat process has: who may talk, where the server is, and the talks that are going on."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from chainlit import Message
+from chainlit.data.sql_alchemy import SQLAlchemyDataLayer
+
+from agent.asking import Asking
+from agent.building import Analyst, build_agent
+from agent.conversation import Conversation
+from agent.settings import AgentSettings
+from chat_ui.approvals import Offered
+from chat_ui.client import Client
+from chat_ui.people import People, Person
+from chat_ui.settings import ChatSettings
+from chat_ui.threads import Histories
+
+Payload = Mapping[str, Any]
+
+
+@dataclass
+class Talk:
+    """One person in one browser tab."""
+
+    person: Person
+    client: Client
+    conversation: Conversation
+    zone: ZoneInfo
+    profile: str
+    read_only: bool = False
+    offered: Offered = field(default_factory=Offered)
+    dashboard: Message | None = None
+    watching: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Stop watching and give the connections back."""
+        if self.watching:
+            self.watching.cancel()
+        await self.client.close()
+
+
+@dataclass
+class Desk:
+    """The parts that every talk uses."""
+
+    people: People
+    agent: AgentSettings
+    settings: ChatSettings
+    store: SQLAlchemyDataLayer
+    histories: Histories
+    talks: dict[str, Talk] = field(default_factory=dict[str, Talk])
+    open_cards: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """Suggestions that each person had before them and did not decide on: they are offered again after a reload."""
+
+    @property
+    def server(self) -> str:
+        """The server's address without a path."""
+        parts = urlsplit(self.agent.url or "")
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def models(self) -> list[str]:
+        """Models that can be chosen: the configured one, and the offline one that stands behind it."""
+        return list(dict.fromkeys((self.agent.model, "offline")))
+
+    def begin(self, session: str, person: Person, profile: str) -> Talk:
+        """A new talk of that person in that session."""
+        talk = Talk(
+            person,
+            Client(self.server, person.token),
+            Conversation(self.analyst(self.agent.model), settings=self.agent),
+            self.agent.zone,
+            profile,
+        )
+        self.talks[session] = talk
+        self.adjust(talk, self.agent.model, self.agent.time_zone, read_only=False)
+        return talk
+
+    def adjust(self, talk: Talk, model: str, zone: str, *, read_only: bool) -> None:
+        """Give the talk another model, time zone or mode; its history stays. Raises `ValueError` for what can not be chosen."""
+        if model not in self.models:
+            raise ValueError(f"{model!r} is none of {', '.join(self.models)}")
+        chosen = AgentSettings.model_validate({**self.agent.model_dump(), "model": model, "time_zone": zone})
+        talk.zone, talk.read_only = chosen.zone, read_only
+        talk.conversation.agent, talk.conversation.settings = self.analyst(model), chosen
+        talk.conversation.asking = Asking(chosen.zone, user=talk.person.name, token=talk.person.agent_token)
+
+    def analyst(self, model: str) -> Analyst:
+        """The agent with that model, made once; each question connects with its person's token."""
+        return _analyst(self.agent.model_copy(update={"model": model}).model_dump_json(exclude={"token"}))
+
+    async def end(self, session: str) -> None:
+        """Forget the talk."""
+        talk = self.talks.pop(session, None)
+        if talk:
+            await talk.close()
+
+
+@cache
+def _analyst(settings: str) -> Analyst:
+    return build_agent(AgentSettings.model_validate_json(settings))

@@ -1,0 +1,262 @@
+"""Chainlit's hooks, each a few lines over a talk."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+from typing import Any
+
+import chainlit as cl
+from chainlit.input_widget import Select, Switch, TextInput
+from chainlit.types import CommandDict, ThreadDict
+from pydantic import ValidationError
+from starlette.datastructures import Headers
+
+from chat_ui.actions import ACTIONS, act
+from chat_ui.cards.dashboard import QUESTIONS
+from chat_ui.cards.suggestion import approval
+from chat_ui.client import Refused, Unreachable
+from chat_ui.desk import Desk, Talk
+from chat_ui.screen import STOP, WARNING, button, say
+from chat_ui.showing import (
+    explain_incident,
+    show_baselines,
+    show_dashboard,
+    show_device,
+    show_finding,
+    show_pending,
+    show_review,
+    show_suggestion,
+)
+from chat_ui.talking import answer
+from chat_ui.words import foreign
+
+_COMMANDS: list[tuple[str, str, str]] = [
+    ("review", "Open incidents, worst first, as a table", "list-checks"),
+    ("device", "Look into a device: write its name", "smartphone"),
+    ("explain", "Explain an anomaly, an incident or a device: write its id or name", "search"),
+    ("baselines", "What counts as normal, and since when", "ruler"),
+    ("pending", "Suggestions that wait for a decision", "clipboard-check"),
+    ("dashboard", "Draw the dashboard anew", "layout-dashboard"),
+]
+_AFTER_RESUME = 1.0
+
+
+def register(desk: Desk) -> None:
+    """Register all hooks with Chainlit, over the desk's parts."""
+    cl.data_layer(lambda: desk.store)
+    _register_login(desk)
+    _register_offers()
+    _register_talk(desk)
+    for name in ACTIONS:
+        _register_action(desk, name)
+
+
+def _register_login(desk: Desk) -> None:
+    local = desk.people.only()
+    if local is None:
+
+        async def log_in(username: str, password: str) -> cl.User | None:
+            # a hash that is slow to try must not hold up everyone else
+            person = await asyncio.to_thread(desk.people.admitted, username, password)
+            return cl.User(identifier=person.name, metadata={"profile": person.profile}) if person else None
+
+        cl.password_auth_callback(log_in)
+        return
+
+    async def be_local(_: Headers) -> cl.User | None:
+        return cl.User(identifier=local.name, metadata={"profile": local.profile})
+
+    cl.header_auth_callback(be_local)
+
+
+def _register_offers() -> None:
+    async def profiles(_: cl.User | None) -> list[cl.ChatProfile]:
+        return [
+            cl.ChatProfile(
+                name="operator", markdown_description="What needs attention, and what to do about it.", default=True
+            ),
+            cl.ChatProfile(name="analyst", markdown_description="The same, with drift and metric domains by store."),
+        ]
+
+    async def starters(_: cl.User | None) -> list[cl.Starter]:
+        return [cl.Starter(label=each, message=each) for each in QUESTIONS]
+
+    cl.set_chat_profiles(profiles)
+    cl.set_starters(starters)
+
+
+def _register_talk(desk: Desk) -> None:
+    async def start() -> None:
+        talk = await _begun(desk)
+        if talk:
+            await _told(_first_sight(desk, talk))
+
+    async def resume(thread: ThreadDict) -> None:
+        await _resumed(desk, thread)
+
+    async def message(said: cl.Message) -> None:
+        talk = _talk(desk)
+        if talk:
+            await _told(_answered(desk, talk, said))
+
+    async def settings(chosen: dict[str, Any]) -> None:
+        talk = _talk(desk)
+        if talk:
+            await _adjusted(desk, talk, chosen)
+
+    async def end() -> None:
+        await desk.end(cl.user_session.get("id") or "")
+
+    async def feedback(_: Any) -> None:
+        """Thumbs are kept by the thread store; having a hook makes Chainlit show them."""
+
+    cl.on_chat_start(start)
+    cl.on_chat_resume(resume)
+    cl.on_message(message)
+    cl.on_settings_update(settings)
+    cl.on_chat_end(end)
+    cl.on_feedback(feedback)
+
+
+async def _resumed(desk: Desk, thread: ThreadDict) -> None:
+    """Go on with a stored thread: its history, and its cards as they stand now."""
+    talk = await _begun(desk)
+    if talk is None:
+        return
+    saved = desk.histories.read(thread["id"])
+    if saved:
+        with contextlib.suppress(ValidationError):  # a history of another release: begin anew
+            talk.conversation.resume(saved)
+    _later(_cards_anew(talk, thread))
+
+
+def _register_action(desk: Desk, name: str) -> None:
+    async def called(action: cl.Action) -> None:
+        talk = _talk(desk)
+        if talk:
+            await _told(act(desk, talk, name, action.payload))
+
+    cl.action_callback(name)(called)
+
+
+async def _begun(desk: Desk) -> Talk | None:
+    """A talk for whoever has logged in; None, with a word on the screen, if that is nobody that is known."""
+    user = cl.user_session.get("user")
+    person = desk.people.named(user.identifier) if user else None
+    if person is None:
+        await say(STOP, "You are not among the people of this chat any more. Log in again.")
+        return None
+    talk = desk.begin(cl.user_session.get("id") or "", person, cl.user_session.get("chat_profile") or person.profile)
+    commands: list[CommandDict] = [
+        {"id": name, "description": about, "icon": icon, "button": False, "persistent": False, "selected": False}
+        for name, about, icon in _COMMANDS
+    ]
+    await cl.context.emitter.set_commands(commands)
+    await _settings(desk).send()
+    talk.watching = asyncio.create_task(_watch(desk, talk))
+    return talk
+
+
+async def _first_sight(desk: Desk, talk: Talk) -> None:
+    await show_dashboard(talk)
+    for suggestion in list(desk.open_cards.get(talk.person.name, ())):
+        if await talk.client.status(suggestion) == "pending":
+            await show_suggestion(desk, talk, suggestion)
+
+
+async def _answered(desk: Desk, talk: Talk, said: cl.Message) -> None:
+    words = said.content.strip()
+    match said.command:
+        case "review":
+            await show_review(talk)
+        case "pending":
+            await show_pending(desk, talk)
+        case "baselines":
+            await show_baselines(talk)
+        case "dashboard":
+            await show_dashboard(talk)
+        case "device" if words:
+            await show_device(talk, words)
+        case "explain" if words.startswith("i-"):
+            await explain_incident(talk, words)
+        case "explain" if words:
+            await show_finding(talk, **({"anomaly": words} if words.startswith("a-") else {"device": words}))
+        case "device" | "explain":
+            await say(WARNING, "Write its name or id after the command.")
+        case _:
+            await answer(desk, talk, words)
+
+
+async def _adjusted(desk: Desk, talk: Talk, chosen: dict[str, Any]) -> None:
+    try:
+        desk.adjust(talk, chosen["model"], chosen["time_zone"], read_only=bool(chosen["read_only"]))
+    except ValueError as error:
+        await say(WARNING, f"Not changed: {foreign(error, 300)}")
+        return
+    await _told(show_dashboard(talk))
+
+
+async def _watch(desk: Desk, talk: Talk) -> None:
+    """Close cards that were decided elsewhere, as long as the talk lasts."""
+    while True:
+        await asyncio.sleep(desk.settings.watch_seconds)
+        closed = await talk.offered.close_decided(talk.client)
+        for suggestion in closed:
+            await say(
+                "an-card", f"Suggestion {suggestion} was decided elsewhere.", button("See it", "open", suggestion=suggestion)
+            )
+
+
+async def _cards_anew(talk: Talk, thread: ThreadDict) -> None:
+    """Draw the approval cards of a resumed thread as their suggestions stand now. Later: Chainlit draws the old ones first."""
+    await asyncio.sleep(_AFTER_RESUME)
+    for each in thread.get("elements") or []:
+        props: Any = each.get("props") or {}
+        if each.get("name") != "Approval" or not isinstance(props, dict) or "suggestion" not in props:
+            continue
+        drawn = cl.CustomElement(
+            id=str(each.get("id")), name="Approval", props=props, display="inline", for_id=each.get("forId")
+        )
+
+        async def redraw(drawn: cl.CustomElement = drawn, suggestion: str = props["suggestion"]) -> None:
+            drawn.props = approval(
+                await talk.client.standing(suggestion), talk.person.name, talk.zone, read_only=talk.read_only
+            )
+            await drawn.update()
+
+        await _told(redraw())
+        if drawn.props.get("canDecide"):
+            talk.offered.add(props["suggestion"], redraw)
+
+
+async def _told(work: Awaitable[None]) -> None:
+    """Do it, and say on the screen what the server refused."""
+    try:
+        await work
+    except Refused as error:
+        await say(STOP if error.status >= 500 else WARNING, f"The server says: {foreign(error, 600)}")
+    except Unreachable as error:
+        await say(STOP, foreign(error, 300))
+
+
+def _talk(desk: Desk) -> Talk | None:
+    return desk.talks.get(cl.user_session.get("id") or "")
+
+
+def _settings(desk: Desk) -> cl.ChatSettings:
+    return cl.ChatSettings(
+        [
+            Select(id="model", label="Model", values=desk.models, initial_index=0),
+            TextInput(id="time_zone", label="Time zone", initial=desk.agent.time_zone, placeholder="Europe/Berlin"),
+            Switch(id="read_only", label="Read only: no verdicts, suggestions or decisions", initial=False),
+        ]
+    )
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def _later(work: Any) -> None:
+    task = asyncio.create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)

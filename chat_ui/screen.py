@@ -1,0 +1,75 @@
+"""Puts cards and charts on the screen of the person who is talking."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import plotly.graph_objects as go
+from chainlit import CustomElement, Message, Plotly
+
+from chat_ui.desk import Talk
+
+AUTHOR = "Anomalyst"
+GOOD, WARNING, STOP = "an-good", "an-warning", "an-stop"
+
+
+def now() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+def card(name: str, props: dict[str, Any]) -> CustomElement:
+    """A card that `public/elements` draws; `drawn` tells it a new one from one of a resumed thread."""
+    return CustomElement(name=name, props={**props, "drawn": int(now().timestamp() * 1000)}, display="inline")
+
+
+def charts(*figures: go.Figure) -> list[Plotly]:
+    """Charts as elements of a message."""
+    return [Plotly(name=f"chart {place}", figure=each, display="inline", size="large") for place, each in enumerate(figures, 1)]
+
+
+async def show(*elements: Any, words: str = "") -> Message:
+    """A message with these cards and charts; it stands by itself, whatever run it is sent in."""
+    message = Message(content=words, author=AUTHOR)
+    await message.send()
+    for element in elements:
+        # one after another: sent together they would stand in whatever order they arrive
+        await element.send(for_id=message.id)
+    message.elements = list(elements)
+    return message
+
+
+async def say(tone: str, text: str, *buttons: dict[str, Any], form: dict[str, Any] | None = None) -> Message:
+    """A line in a tone, with buttons below it."""
+    return await show(card("Said", {"tone": tone, "text": text, "buttons": list(buttons), "form": form}))
+
+
+def button(words: str, action: str, *, main: bool = False, **payload: Any) -> dict[str, Any]:
+    """A button that calls an action with that payload."""
+    return {"words": words, "action": action, "payload": payload, "main": main}
+
+
+async def sheet(title: str, note: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> Message:
+    """A table that sorts, pages and downloads."""
+    return await show(card("Sheet", sheet_props(title, note, columns, rows, name)))
+
+
+def sheet_props(title: str, note: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> dict[str, Any]:
+    """Props of `Sheet`; a column is numeric where its first row is."""
+    first = rows[0] if rows else [""] * len(columns)
+    numeric = [isinstance(value, int | float) for value in first]
+    return {
+        "title": title,
+        "note": note,
+        "columns": list(columns),
+        "rows": [list(row) for row in rows],
+        "numeric": numeric,
+        "name": name,
+    }
+
+
+async def replace(talk: Talk, message: Message) -> None:
+    """Make the message the dashboard; the one before leaves the screen."""
+    before, talk.dashboard = talk.dashboard, message
+    if before:
+        await before.remove()

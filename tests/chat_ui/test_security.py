@@ -1,0 +1,78 @@
+"""Only this chat's own pages reach it, under its own names, and its answers let a browser load nothing from elsewhere."""
+
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from chat_ui.security import Guarded, without_foreign_links
+
+
+async def _page(_: Any) -> PlainTextResponse:
+    return PlainTextResponse("page")
+
+
+async def _socket(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text("hello")
+    await socket.close()
+
+
+@pytest.fixture
+def browser() -> TestClient:
+    """A browser at the chat, which is also known as chat.example behind a proxy."""
+    inner = Starlette(routes=[Route("/", _page, methods=["GET", "POST"]), WebSocketRoute("/ws", _socket)])
+    return TestClient(Guarded(inner, ["chat.example"], ["https://chat.example"]), base_url="http://localhost:8801")
+
+
+def test_answers_let_nothing_load_from_outside(browser: TestClient) -> None:
+    """The policy names no other host, and nobody may frame the page."""
+    headers = browser.get("/").headers
+    policy = headers["content-security-policy"]
+    assert "http" not in policy
+    assert "default-src 'self'" in policy
+    assert "connect-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://evil.example", "http://localhost:9999", "https://localhost:8801", "null", "http://localhost:8801.evil.example"],
+)
+def test_a_hostile_origin_is_refused(browser: TestClient, origin: str) -> None:
+    """Another site, another port and another scheme may neither post nor open a socket."""
+    assert browser.post("/", headers={"origin": origin}).status_code == 403
+    with pytest.raises(WebSocketDisconnect), browser.websocket_connect("/ws", headers={"origin": origin}):
+        pass
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:8801", "https://chat.example"])
+def test_its_own_pages_are_let_in(browser: TestClient, origin: str) -> None:
+    """The page's own origin may, and one that the settings name."""
+    assert browser.post("/", headers={"origin": origin}).status_code == 200
+    own = {"origin": origin, "host": "localhost:8801"}
+    with browser.websocket_connect("ws://localhost:8801/ws", headers=own) as socket:
+        assert socket.receive_text() == "hello"
+
+
+def test_a_name_that_is_not_its_own_is_refused(browser: TestClient) -> None:
+    """A hostile name that resolves to this machine reaches nothing."""
+    refused = browser.get("/", headers={"host": "evil.example:8801"})
+    assert refused.status_code == 403
+    assert "ANOMALYST_CHAT__HOSTS" in refused.text
+    assert browser.get("/", headers={"host": "chat.example"}).status_code == 200
+
+
+def test_links_to_another_host_leave_the_page() -> None:
+    """A browser connects to some of them before it has read any policy; links of the page's own stay."""
+    page = """<link rel="preconnect" href="https://fonts.example" />
+      <link
+      href="//cdn.example/x.css"
+      rel="stylesheet"
+    /><link rel="stylesheet" href="/assets/own.css">"""
+    assert without_foreign_links(page).split() == ["<link", 'rel="stylesheet"', 'href="/assets/own.css">']
