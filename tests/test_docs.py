@@ -34,7 +34,7 @@ PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *s
 COMMANDS: dict[str, typer.core.TyperCommand] = typer.main.get_command(app).commands  # type: ignore[attr-defined] - a group
 _FENCE = re.compile(r"(?:<!-- (run|follow)(?:: ([^>]+?))? -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
 _MACHINE = re.compile(
-    r"/(?:work|home|root|Users|farm|opt)/\w|(?i:\b[\w.-]+\.(?:internal|corp|lan|local)\b|/simple/|--index-url=)"
+    r"/(?:work|home|root|Users|farm|opt)/\w|(?i:\b[\w.-]+\.(?:internal|corp|lan|local(?!\())\b|/simple/|--index-url=)"
 )
 
 

@@ -13,7 +13,6 @@ from server.domain.baseline import Adjustment, Level
 from server.pipeline.baselines import BaselineSet, RawFallback
 from server.pipeline.stored import read_baselines, write_baselines
 
-
 MOVE = Adjustment(
     level=Level.COHORT, group="maker / 1", feature="level_mean", amount=0.7, full=2.0, base_median=60.0, scale=3.0,
     since=datetime(2023, 11, 20, tzinfo=UTC),
