@@ -9,7 +9,7 @@ CHAT ?= 1
 CHAT_PORT ?= 8801
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check soak bench serve chat lock clean
+.PHONY: help setup demo test check soak bench serve chat screenshots lock clean
 
 help: ## list what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -51,6 +51,9 @@ serve: setup ## serve the tools over MCP at http://127.0.0.1:8800/mcp (PORT=... 
 
 chat: setup ## serve the chat, and a server for it, at http://127.0.0.1:8801
 	ANOMALYST_HOME=$(DEMO_HOME) ANOMALYST_ARTIFACTS=artifacts $(BIN)/anomalyst chat-ui --port $(CHAT_PORT)
+
+screenshots: setup ## take the screenshots of docs/images (needs chromium)
+	scripts/screenshots
 
 lock: setup ## pin every package by hash, for every platform
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

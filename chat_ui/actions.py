@@ -15,7 +15,7 @@ from chat_ui.words import count, foreign, moment
 
 Payload = Mapping[str, Any]
 Action = Callable[[Desk, Talk, Payload], Awaitable[None]]
-_CHANGING = frozenset({"mark", "suggest", "decide", "apply", "missed", "report"})
+_CHANGING = frozenset({"mark", "suggest", "fewer", "decide", "apply", "missed", "report"})
 
 
 async def act(desk: Desk, talk: Talk, name: str, payload: Payload) -> None:
@@ -80,6 +80,10 @@ async def _report(_: Desk, talk: Talk, payload: Payload) -> None:
 
 async def _suggest(desk: Desk, talk: Talk, _: Payload) -> None:
     await show_suggested(desk, talk, await talk.client.post("/suggestions/adjustments"))
+
+
+async def _fewer(desk: Desk, talk: Talk, _: Payload) -> None:
+    await show_suggested(desk, talk, await talk.client.post("/suggestions/settings", direction="fewer"))
 
 
 async def _open(desk: Desk, talk: Talk, payload: Payload) -> None:
@@ -169,6 +173,7 @@ ACTIONS: Mapping[str, Action] = {
     "missed": _missed,
     "report": _report,
     "suggest": _suggest,
+    "fewer": _fewer,
     "open": _open,
     "decide": _decide,
     "apply": _apply,

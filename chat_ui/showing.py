@@ -136,7 +136,11 @@ async def show_suggested(desk: Desk, talk: Talk, suggested: Payload) -> None:
         await say("an-card", f"{count(len(found) - _MOST_CARDS, 'more suggestion')}. All are under /pending.", *rest)
     if not found:
         reasons = list(dict.fromkeys(foreign(each["reason"], 300) for each in suggested["refused"]))[:3]
-        await say(WARNING, f"Nothing to suggest yet. {' '.join(reasons) or foreign(suggested['summary'], 300)}")
+        await say(
+            WARNING,
+            f"Nothing to suggest yet. {' '.join(reasons) or foreign(suggested['summary'], 300)}",
+            button("Suggest fewer anomalies", "fewer"),
+        )
 
 
 async def show_pending(desk: Desk, talk: Talk) -> None:

@@ -27,7 +27,11 @@ def main(url: str, folder: Path) -> None:
         page.get_by_role("button", name="Record", exact=True).click()
         page.get_by_text("Recorded as").wait_for()
         page.get_by_role("button", name="Suggest adjustment").last.click()
-        page.get_by_text("Your decision").or_(page.get_by_text("Nothing to suggest yet")).first.wait_for()
+        fewer = page.get_by_role("button", name="Suggest fewer anomalies")
+        page.get_by_text("Your decision").or_(fewer).first.wait_for()
+        if fewer.count():
+            fewer.click()
+        page.get_by_text("Your decision").first.wait_for()
         _taken(page, folder / "approval.png")
         browser.close()
 
