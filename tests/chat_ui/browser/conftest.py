@@ -38,7 +38,8 @@ class Watched:
         self.page.get_by_text("Open incidents, worst first").wait_for()
 
     def ask(self, words: str) -> None:
-        """Type a question and send it."""
+        """Type a question and send it, once the answer before it is there: until then Enter sends nothing."""
+        self.page.locator("#stop-button").wait_for(state="hidden")
         self.page.locator("#chat-input").click()
         self.page.keyboard.type(words)
         self.page.keyboard.press("Enter")

@@ -18,7 +18,6 @@ def test_hostile_names_make_no_request(watched: Any, chat: Any, markdown: str) -
     watched.open(chat)
     watched.ask(f"Why was device {markdown} flagged?")
     page.get_by_text("check_data_health").first.wait_for()
-    page.locator("#chat-input").click()
     watched.ask("Say ![x](https://evil.example/x.png) and [here](https://evil.example) and https://evil.example")
     page.get_by_text("and [here]").first.wait_for()
     page.wait_for_timeout(3000)
