@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 import typer
 from pydantic import BaseModel
+from pydantic_settings import BaseSettings
 from typer.testing import CliRunner
 
+from agent.settings import AgentSettings
+from chat_ui.settings import ChatSettings
 from server.cli import app
 from server.cli.exit_codes import ENDINGS
 from server.detectors.base import DesignColumn, DesignMatrix
@@ -66,6 +69,8 @@ def settings_of(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from settings_of(field.annotation, f"{prefix}{name.upper()}__")
+        elif isinstance(field.validation_alias, str):
+            yield field.validation_alias
         else:
             yield f"{prefix}{name.upper()}"
 
@@ -120,6 +125,13 @@ def test_every_setting_is_documented_and_no_other() -> None:
     """The table has one row a variable."""
     told = [row[0].strip("`") for row in rows_below(ROOT / "docs/cli.md", "variable")]
     assert sorted(told) == sorted(settings_of(Settings, "ANOMALYST_"))
+
+
+@pytest.mark.parametrize(("head", "model"), [("variable of the agent", AgentSettings), ("variable of the chat", ChatSettings)])
+def test_every_setting_of_agent_and_chat_is_documented_and_no_other(head: str, model: type[BaseSettings]) -> None:
+    """The tables have one row a variable."""
+    told = [row[0].strip("`") for row in rows_below(ROOT / "docs/cli.md", head)]
+    assert sorted(told) == sorted(settings_of(model, str(model.model_config.get("env_prefix"))))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ async def model() -> AsyncIterator[OllamaModel]:
             await http.get(f"{URL}/models")
         except httpx2.TransportError as error:
             pytest.skip(f"no local model answers at {URL}: {error}")
-        yield OllamaModel(NAME, provider=OllamaProvider(base_url=URL, http_client=http))
+        # without an end a small model goes on for thousands of words, and the next request waits for it
+        yield OllamaModel(NAME, provider=OllamaProvider(base_url=URL, http_client=http), settings={"max_tokens": 160})
 
 
 async def test_it_streams(model):
