@@ -127,7 +127,9 @@ class Verdicts:
         )
         self._recollection.act(rows, title)
         devices = len({each.device for each in found})
-        said = f"{len(found):,} anomalies of {devices:,} devices marked {verdict.value}"
+        said = (
+            f"{_counted(len(found), 'anomaly', 'anomalies')} of {_counted(devices, 'device', 'devices')} marked {verdict.value}"
+        )
         muted = f"; rule {rule.id} mutes the like until {_utc(rule.until)} unless worse" if rule else ""
         return FeedbackReceipt(
             act=act,
@@ -373,6 +375,10 @@ def _act_id(who: Principal, request_id: str) -> str:
 
 def _feedback_id(act: str, device: str, time: datetime) -> str:
     return f"f-{hashlib.sha256(f'{act}|{device}|{time.isoformat()}'.encode()).hexdigest()[:16]}"
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
 
 
 def _utc(time: datetime) -> str:
