@@ -32,7 +32,8 @@ ifneq ($(CHAT),0)
 endif
 
 test: setup ## run the fast tests
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+	$(BIN)/python -m pytest -m browser tests/chat_ui/browser
 
 soak: setup ## run the slow tests: kill loops, full disks, large fleets
 	$(BIN)/python -m pytest -m slow

@@ -71,11 +71,11 @@ def main() -> None:
     asked.add_argument("--adversary", action="store_true", help="mark a real incident false, which others marked true")
     told = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        fleet = _fleet(Path(folder), told)
+        fleet = made_fleet(Path(folder), told)
         with App(Settings(home=Path(folder) / "home", _env_file=None)) as app:  # pyright: ignore[reportCallIssue]
-            usual = {_key(each) for each in _anomalies(app, _walked(app, fleet.unchanged, "usual"))}
+            usual = {key_of(each) for each in _anomalies(app, walked(app, fleet.unchanged, "usual"))}
             started = time.perf_counter()
-            run = _walked(app, fleet.path, "changed")
+            run = walked(app, fleet.path, "changed")
             _say(step="walked", seconds=time.perf_counter() - started, cohort=" ".join(fleet.cohort))
             if told.adversary:
                 _adversary(app, run, fleet)
@@ -86,8 +86,8 @@ def main() -> None:
 def _operator(app: App, run: Run, fleet: NewNormal, usual: set[tuple[str, datetime]], told: argparse.Namespace) -> None:
     """Twenty verdicts, then up to three approvals."""
     before = {each.id: each for each in _anomalies(app, run)}
-    benign = {name for name, each in before.items() if fleet.benign(each) and _key(each) not in usual}
-    true = {name for name, each in before.items() if fleet.true(each) and _key(each) in usual}
+    benign = {name for name, each in before.items() if fleet.benign(each) and key_of(each) not in usual}
+    true = {name for name, each in before.items() if fleet.true(each) and key_of(each) in usual}
     chance = np.random.default_rng(told.seed)
     wrong = round(told.wrong * told.verdicts)
     of_cohort = sorted(name for name in true if fleet.mine(before[name]))
@@ -140,11 +140,11 @@ def _adversary(app: App, run: Run, fleet: NewNormal) -> None:
         _say(step="gate", findings={each.rule: each.passed for each in preview.gate})
 
 
-def _key(anomaly: Anomaly) -> tuple[str, datetime]:
+def key_of(anomaly: Anomaly) -> tuple[str, datetime]:
     return anomaly.device, anomaly.time
 
 
-def _walked(app: App, path: Path, name: str) -> Run:
+def walked(app: App, path: Path, name: str) -> Run:
     run = app.walk.start(Fleet(name=name), SourceSpec(connector="files", location=str(path)), WalkSettings())
     return app.walk.advance("default", run.id)
 
@@ -153,7 +153,7 @@ def _anomalies(app: App, run: Run) -> list[Anomaly]:
     return list(app.records.anomalies("default", AnomalyFilter(run=run.id), limit=1_000_000)[0])
 
 
-def _fleet(folder: Path, told: argparse.Namespace) -> NewNormal:
+def made_fleet(folder: Path, told: argparse.Namespace) -> NewNormal:
     source = Connectors().open(
         "synthetic", "demo", {"devices": str(told.devices), "days": str(told.days), "seed": str(told.seed)}
     )

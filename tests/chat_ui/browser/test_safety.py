@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 _SOCKET = """origin => new Promise(done => {
   const socket = new WebSocket(origin.replace("http", "ws") + "/ws/socket.io/?EIO=4&transport=websocket")
   socket.onopen = () => done("open")
