@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - the identifiers are the store's own, what comes from outside is bound
 
 import json
+import secrets
 import shutil
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -140,17 +141,19 @@ class DuckDBTelemetryStore:
         """
         if not self._copying.acquire(blocking=False):
             raise Unavailable("the telemetry store is being copied already. Wait for that copy.")
-        path = self._copies / self._path.name
+        # a copy that is detached lives on while transactions of others do: each has a name and a folder of its own
+        name = f"copy_{secrets.token_hex(4)}"
+        path = self._copies / name / self._path.name
         try:
             shutil.rmtree(self._copies, ignore_errors=True)
-            self._copies.mkdir()
+            path.parent.mkdir(parents=True)
             with self._cursor() as cursor:
                 own = cursor.execute("SELECT current_database()").fetchall()[0][0]
-                cursor.execute(f"ATTACH {_quoted(path)} AS duplicate")
+                cursor.execute(f"ATTACH {_quoted(path)} AS {name}")
                 try:
-                    cursor.execute(f'COPY FROM DATABASE "{own}" TO duplicate')
+                    cursor.execute(f'COPY FROM DATABASE "{own}" TO {name}')
                 finally:
-                    cursor.execute("DETACH duplicate")
+                    cursor.execute(f"DETACH {name}")
             yield path
         finally:
             shutil.rmtree(self._copies, ignore_errors=True)
