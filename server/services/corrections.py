@@ -29,8 +29,6 @@ from server.services.walk import StageProgress, Walk, silent
 from server.settings import CorrectionSettings
 from server.storage.base import Application
 
-_MOST_FEEDBACK = 1_000_000
-_MOST_EFFECTS = 1_000
 _WHERE = "A person decides: in the chat, on the approval page, or with `anomalyst approve {id}`."
 
 

@@ -22,7 +22,6 @@ from server.services.remembering import conflicts, of_act
 from server.storage.base import CorrectionRecords, Records, TelemetryStore
 
 _SIGNATURE_METRICS = 5
-_EXAMPLES = 5
 
 
 class FeedbackReceipt(Frozen):
