@@ -5,7 +5,7 @@ from server.domain.telemetry import Fleet
 from server.errors import InvalidInput, NotFound, StageNotReady
 from server.storage.base import Records
 
-_MOST_RUNS = 200
+_MOST_RUNS = 1_000
 
 
 def fleet_named(records: Records, tenant: str, name: str | None) -> Fleet:

@@ -10,6 +10,7 @@ from server.domain.identity import Principal
 from server.domain.run import Run, Stage
 from server.domain.telemetry import Fleet, Metric
 from server.errors import InvalidInput, NotFound, StageNotReady
+from server.services.fleets import fleet_named
 from server.services.reading.shelf import Shelf, Shown
 from server.services.stages import Stages
 from server.storage.base import CorrectionRecords, DecisionMemory, LockedQueries, Records, TelemetryStore
@@ -37,14 +38,9 @@ class Sources:
         Raises:
             NotFound: there is no such fleet.
             InvalidInput: none is named and there are several.
+            StageNotReady: nothing has been ingested at all.
         """
-        known = sorted({run.fleet.name for run in self.records.runs(who.tenant, limit=_RUNS_LOOKED_AT)})
-        if name is None and len(known) > 1:
-            raise InvalidInput(f"there are several fleets: {', '.join(known)}. Say which as `fleet`.")
-        wanted = name or next(iter(known), "default")
-        if wanted not in known:
-            raise NotFound("fleet", wanted, known, listed_by="list_runs")
-        return Fleet(tenant=who.tenant, name=wanted)
+        return fleet_named(self.records, who.tenant, name)
 
     def newest(self, fleet: Fleet) -> Run | None:
         """The fleet's newest run, however far it is."""

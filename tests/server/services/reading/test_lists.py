@@ -7,7 +7,7 @@ import pytest
 from server.domain.anomaly import AnomalyFilter, Incident
 from server.domain.feedback import ExpectedRule, Feedback, Verdict
 from server.domain.identity import Principal, Scope
-from server.errors import InvalidInput, NotAllowed, NotFound
+from server.errors import InvalidInput, NotAllowed, NotFound, StageNotReady
 
 
 def incidents(desk) -> list[Incident]:
@@ -176,7 +176,7 @@ def test_another_tenants_things_do_not_exist(desk, who) -> None:
         desk.questions.get_incident(rival, biggest(desk).id)
     with pytest.raises(NotFound):
         desk.questions.list_incidents(rival, run=desk.run.id)
-    with pytest.raises(NotFound):
+    with pytest.raises(StageNotReady, match="ingest_telemetry"):
         desk.questions.check_data_health(Principal(name="eve", tenant="nobody"))
 
 
