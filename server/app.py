@@ -6,20 +6,25 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from server.memory import give_back_large_blocks
 from server.settings import Settings
 
 if TYPE_CHECKING:
     from server.connectors.registry import Connectors
     from server.detectors.registry import Detectors
+    from server.engines.base import Engine
     from server.services.backup import Places
     from server.services.corrections import Corrections
     from server.services.questions import Questions
     from server.services.recollection import Recollection
+    from server.services.retention import Pruning
     from server.services.row_scores import RowScores
     from server.services.verdicts import Verdicts
     from server.services.walk import Walk
     from server.storage.base import ArtifactStore, DecisionMemory, TelemetryStore
     from server.storage.sql.records import SqlRecords
+
+give_back_large_blocks()  # before anything imports Arrow, which every part below does late
 
 
 def utc_now() -> datetime:
@@ -43,6 +48,10 @@ class App:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def clock(self) -> datetime:
+        """The time now, as every part of this app has it."""
+        return self._clock()
 
     @cached_property
     def places(self) -> "Places":
@@ -87,15 +96,16 @@ class App:
         """Artifacts of all runs."""
         from server.storage.artifacts import ArtifactFolder  # noqa: PLC0415 - as above
 
-        return ArtifactFolder(self.settings.artifact_folder)
+        return ArtifactFolder(self.settings.artifact_folder, shared=self.settings.engine == "spark")
 
     @cached_property
     def connectors(self) -> "Connectors":
         """Connectors, with the files one kept inside the allowed folders."""
         from server.connectors.files import FilesConnector  # noqa: PLC0415 - as above
         from server.connectors.registry import Connectors  # noqa: PLC0415 - as above
+        from server.connectors.uploads import UploadsConnector  # noqa: PLC0415 - as above
 
-        return Connectors([FilesConnector(self.settings.telemetry.roots)])
+        return Connectors([FilesConnector(self.settings.telemetry.roots), UploadsConnector(self.settings.home)])
 
     @cached_property
     def detectors(self) -> "Detectors":
@@ -105,18 +115,40 @@ class App:
         return Detectors()
 
     @cached_property
+    def engine(self) -> "Engine":
+        """What computes over whole tables. Raises `InvalidInput` where Spark is wanted and not there."""
+        if self.settings.engine == "spark":
+            return self._spark()
+        from server.engines.local import LocalEngine  # noqa: PLC0415 - as above
+
+        return LocalEngine(self.artifacts, self.settings.threads)
+
+    def _spark(self) -> "Engine":
+        from server.engines.spark.cluster import Cluster  # noqa: PLC0415 - as above
+        from server.engines.spark.engine import SparkEngine  # noqa: PLC0415 - as above
+        from server.engines.spark.telemetry import TelemetryFolder  # noqa: PLC0415 - as above
+
+        chosen, desk = self.settings.spark, self.settings.artifact_folder.absolute() / ".spark"
+        cluster = Cluster(chosen.master, chosen.options)
+        self._open.callback(cluster.close)
+        root = chosen.telemetry or (self.settings.home.absolute() / "telemetry").as_uri()
+        folder = TelemetryFolder(cluster, root, desk, chosen.hashes)
+        return SparkEngine(cluster, folder, self.artifacts, chosen.part_rows)
+
+    @cached_property
     def walk(self) -> "Walk":
         """The verbs of the walk."""
         from server.domain.catalogue import CATALOGUE, load_catalogue  # noqa: PLC0415 - as above
-        from server.services.stages import Stages, Stores, Toolbox  # noqa: PLC0415 - as above
+        from server.services.made import Stores, Toolbox  # noqa: PLC0415 - as above
+        from server.services.stages import Stages  # noqa: PLC0415 - as above
         from server.services.walk import Walk  # noqa: PLC0415 - as above
 
         tools = Toolbox(
             self.connectors,
             self.detectors,
             load_catalogue(self.settings.catalogue) if self.settings.catalogue else CATALOGUE,
-            threads=self.settings.threads,
-            clock=self._clock,
+            self.engine,
+            self._clock,
         )
         return Walk(
             self.records,
@@ -159,7 +191,15 @@ class App:
         from server.services.corrections import Corrections, Stores  # noqa: PLC0415 - as above
 
         stores = Stores(self.records, self.records.corrections, self.recollection)
-        return Corrections(stores, self.walk, self.settings.corrections, self._clock, self.settings.threads)
+        return Corrections(stores, self.walk, self.settings.corrections, self._clock)
+
+    @cached_property
+    def pruning(self) -> "Pruning":
+        """The removal of what is old."""
+        from server.services.retention import Pruning, Stores  # noqa: PLC0415 - as above
+
+        stores = Stores(self.records, self.records.retention, lambda: self.telemetry, self.artifacts)
+        return Pruning(stores, self.walk.stages.snapshot, self._clock)
 
     @cached_property
     def questions(self) -> "Questions":

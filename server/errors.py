@@ -3,6 +3,7 @@
     AnomalystError
     ├── StageNotReady            call the named verb first
     ├── NotFound                 use a listed id
+    │   └── TelemetryPruned      use a newer run
     ├── InvalidInput             fix the arguments or the file
     │   └── PathNotAllowed       move the file below an allowed root
     ├── NotEnoughData            widen the window or the group
@@ -51,6 +52,14 @@ class NotFound(AnomalystError):
         hint = f" Did you mean {', '.join(self.near)}?" if self.near else ""
         listing = f" {listed_by} lists them." if listed_by else ""
         super().__init__(f"no {kind} {wanted!r}.{hint}{listing}")
+
+
+class TelemetryPruned(NotFound):
+    """Rows of a run's window were removed by age: what is left would answer another question than the one that was asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("whole window of telemetry", "")
+        self.args = (message,)
 
 
 class InvalidInput(AnomalystError):

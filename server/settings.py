@@ -1,11 +1,15 @@
 """Settings from the environment (`ANOMALYST_*`) or a `.env` file, in groups; what conflicts is refused at start."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from server.domain.retention import Retention
 
 
 class StoreSettings(BaseModel):
@@ -68,6 +72,33 @@ class CorrectionSettings(BaseModel):
     auto_apply_authors: int = Field(default=2, ge=2, description="people that the policy wants verdicts of")
 
 
+class RetentionSettings(BaseModel):
+    """What `anomalyst prune` removes if it is not told; unset: nothing. A run goes that is beyond each bound that is set."""
+
+    keep_runs: int | None = Field(default=None, ge=1, description="how many of the newest runs of each fleet stay")
+    runs_days: float | None = Field(default=None, gt=0, description="days after which a run may go")
+    telemetry_days: float | None = Field(default=None, gt=0, description="days after which telemetry may go")
+
+    @property
+    def retention(self) -> Retention:
+        """The same, as ages."""
+        days = (None if each is None else timedelta(days=each) for each in (self.runs_days, self.telemetry_days))
+        runs, telemetry = days
+        return Retention(keep_runs=self.keep_runs, runs_older_than=runs, telemetry_older_than=telemetry)
+
+
+class SparkSettings(BaseModel):
+    """Where Spark runs, and how telemetry lies there; read only where engine is spark."""
+
+    master: str = Field(default="local[*]", description="the cluster's master; spark-submit's own, if it says one, comes first")
+    options: dict[str, str] = Field(default={}, description="further options of the session, by Spark's names, as JSON")
+    telemetry: str | None = Field(
+        default=None, description="folder of the telemetry as Parquet, any path that Spark knows; unset: below the home folder"
+    )
+    hashes: int = Field(default=16, ge=1, description="into how many folders a day's devices are spread")
+    part_rows: int = Field(default=250_000, ge=1, description="rows of a part, about, which one task works on")
+
+
 class MemorySettings(BaseModel):
     """Where decisions are remembered, and by which embeddings besides their numbers and terms."""
 
@@ -86,13 +117,16 @@ class Settings(BaseSettings):
     artifacts: Path | None = Field(default=None, description="folder of the artifacts; unset: below the home folder")
     tenant: str = Field(default="default", description="whose fleets these are")
     catalogue: Path | None = Field(default=None, description="a file that adds to the metric catalogue")
+    engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="what computes over whole tables: duckdb or spark")
     threads: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, description="processor cores to use")
     store: StoreSettings = StoreSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     corrections: CorrectionSettings = CorrectionSettings()
+    retention: RetentionSettings = RetentionSettings()
     memory: MemorySettings = MemorySettings()
     tokens: TokenSettings = TokenSettings()
     serve: ServeSettings = ServeSettings()
+    spark: SparkSettings = SparkSettings()
 
     @property
     def store_url(self) -> str:

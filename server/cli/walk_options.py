@@ -47,6 +47,16 @@ class WalkOptions:
         int | None,
         typer.Option(rich_help_panel=_FITTING, help="Days of history at which an hour-of-day profile is taken (default: 7)."),
     ] = None
+    keep_baselines: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            rich_help_panel=_FITTING,
+            help="How far telemetry may go on before baselines and detector are estimated anew; until then only new rows are "
+            "scored, such as 7d (default: every run estimates).",
+        ),
+    ] = None
     detector: Annotated[
         str | None,
         typer.Option(rich_help_panel=_FITTING, help="The detector to train; `anomalyst doctor` lists them (default: hybrid)."),
@@ -58,6 +68,20 @@ class WalkOptions:
     alerts_per_day: Annotated[
         float | None,
         typer.Option(rich_help_panel=_FITTING, help="Anomalies a day to allow the fleet; replaces --contamination."),
+    ] = None
+    event_opens: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=_FITTING, help="Severity that one row of an event must reach (default: 50.0)."),
+    ] = None
+    event_rows: Annotated[
+        int | None, typer.Option(rich_help_panel=_FITTING, help="Anomalies that make an event (default: 3).")
+    ] = None
+    event_alone: Annotated[
+        float | None, typer.Option(rich_help_panel=_FITTING, help="Severity at which fewer make one, too (default: 70.0).")
+    ] = None
+    event_gap: Annotated[
+        int | None,
+        typer.Option(rich_help_panel=_FITTING, help="Sampling intervals that anomalies of an event may be apart (default: 3)."),
     ] = None
     domain_weight: Annotated[
         list[str] | None,
@@ -136,7 +160,12 @@ class SourceOptions:
     ] = None
 
 
-OPTION_OF: Mapping[str, str] = {"name": "detector", "random_state": "seed", "domain_weights": "domain_weight"}
+OPTION_OF: Mapping[str, str] = {
+    "name": "detector",
+    "random_state": "seed",
+    "domain_weights": "domain_weight",
+    "keep_for": "keep_baselines",
+}
 """Settings whose option has another name."""
 _ROLE_OF = {
     "device": "device_column",

@@ -17,6 +17,7 @@ class Scope(StrEnum):
     RUN = "run"
     FEEDBACK = "feedback"
     APPROVE = "approve"
+    MAINTAIN = "maintain"
 
 
 class Principal(Frozen):

@@ -27,6 +27,11 @@ class BaselineSettings(Frozen):
 
     min_rows: int = Field(default=25, ge=2, description="rows at which a level starts to count")
     profile_days: int = Field(default=7, ge=2, description="days of history at which an hour-of-day profile is taken")
+    keep_for: Annotated[timedelta, Field(gt=timedelta(0))] | None = Field(
+        default=None,
+        description="how far telemetry may go on before the baselines in force and their detector are estimated anew: until "
+        "then a run scores its new rows only; unset: every run estimates",
+    )
 
 
 class DetectorSettings(Frozen):
@@ -46,12 +51,27 @@ class DetectorSettings(Frozen):
     )
 
 
+class EventSettings(Frozen):
+    """When a device's flagged rows are an event, of which incidents are made; severities are 0 to 100, the threshold is 50.
+
+    Two thresholds, as in edge detection (Canny 1986): an event needs one row at the upper one and lasts while rows are flagged.
+    """
+
+    event_opens: float = Field(
+        default=50.0, ge=50, lt=100, description="severity that one row of an event must reach; 50: any flagged row opens one"
+    )
+    event_rows: int = Field(default=3, ge=1, description="flagged rows that make an event")
+    event_alone: float = Field(default=70.0, ge=50, le=100, description="severity at which fewer rows make an event, too")
+    event_gap: int = Field(default=3, ge=1, description="sampling intervals that two flagged rows of an event may be apart")
+
+
 class WalkSettings(Frozen):
     """Everything that decides a run's results besides its telemetry."""
 
     features: FeatureSettings = FeatureSettings()
     baselines: BaselineSettings = BaselineSettings()
     detector: DetectorSettings = DetectorSettings()
+    events: EventSettings = EventSettings()
     name_every_row: bool = Field(
         default=False, description="find the metric at fault for every row, not only for those flagged"
     )

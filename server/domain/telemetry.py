@@ -1,5 +1,6 @@
 """Telemetry as it arrives: metrics and their catalogue, column roles, and what became of each row."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -119,7 +120,7 @@ class IngestReport(Frozen):
 
 
 class FleetHealth(Frozen):
-    """What is stored of a fleet and what was not: `rows_in == rows + sum(rejected.values())` over all its ingests."""
+    """What is stored of a fleet and what was not: `rows_in == rows + sum(rejected.values()) + pruned` over all its ingests."""
 
     fleet: Fleet
     rows_in: int = Field(description="rows of all ingests, repetitions included")
@@ -128,6 +129,7 @@ class FleetHealth(Frozen):
     first: datetime | None = Field(description="first event time stored")
     last: datetime | None = Field(description="last event time stored")
     rejected: dict[Rejection, int] = {}
+    pruned: int = Field(default=0, description="rows that were removed by age")
     late_share: float = Field(ge=0, le=1, description="share of stored rows that are late")
     missing_share: dict[str, float] = Field(default={}, description="per metric: share of stored rows without a value")
 
@@ -160,6 +162,23 @@ class Members:
     customers: tuple[str, ...]
     rows: tuple[int, ...]
     """Rows of each device in the snapshot, by device code."""
+
+
+def blocks_of_devices(rows_of: Sequence[int], rows: int, devices: Iterable[int] | None = None) -> Iterator[list[int]]:
+    """Device codes in ascending runs that hold about `rows` rows together; a larger device is a run of its own.
+
+    `rows_of` is how many rows each code has; `devices` restricts to some codes.
+    """
+    block: list[int] = []
+    held = 0
+    for code in range(len(rows_of)) if devices is None else sorted(set(devices)):
+        if block and held + rows_of[code] > rows:
+            yield block
+            block, held = [], 0
+        block.append(code)
+        held += int(rows_of[code])
+    if block:
+        yield block
 
 
 class Change(Frozen):

@@ -7,19 +7,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from server.domain.run import Run, Stage
 from server.domain.telemetry import Fleet, Members
+from server.pipeline.parts import row_groups
 
 _ID_DIGITS = 12
 
 
 def flagged_rows(scores: Path) -> pa.Table:
     """The anomalies among a scores artifact's rows, one row group at a time, in the artifact's order."""
-    with pq.ParquetFile(scores) as file:
-        groups = (file.read_row_group(group) for group in range(file.num_row_groups))
-        return pa.concat_tables([group.filter(group.column("is_anomaly")) for group in groups]).combine_chunks()
+    return pa.concat_tables([group.filter(group.column("is_anomaly")) for group in row_groups(scores)]).combine_chunks()
 
 
 def anomaly_rows(

@@ -5,15 +5,13 @@ promises is exactly what applying the change then does.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from server.detectors.stored import Trained
 from server.domain.baseline import Adjustment, Level, Statistic
@@ -21,6 +19,7 @@ from server.domain.telemetry import HarmfulDirection, Metric
 from server.pipeline.baselines import BaselineSet, RawFallback
 from server.pipeline.displacement import microseconds
 from server.pipeline.normalize import Normalizer, normalize
+from server.pipeline.parts import read_columns
 from server.pipeline.score import severity
 from server.pipeline.table import FeatureTable
 
@@ -45,7 +44,7 @@ class Stored:
     @classmethod
     def read(cls, scores: Path) -> "Stored":
         """The artifact's columns."""
-        table = pq.read_table(scores, columns=["device", "time", "is_anomaly", "severity"])
+        table = read_columns(scores, ["device", "time", "is_anomaly", "severity"])
         device, time, flagged, severe = (table.column(name).to_numpy() for name in table.column_names)
         return cls(device, time, flagged.astype(bool), severe)
 
@@ -108,7 +107,7 @@ def score_again(
     """The reached rows under other baselines or another detector."""
     scored = [
         trained.scorer.score(matrix)
-        for matrix in normalize(_reached(table, reach), baselines, threads=threads)
+        for matrix in normalize(table.blocks_at(reach.rows), baselines, threads=threads)
         if len(matrix.z)
     ]
     scores = np.concatenate(scored) if scored else np.empty(0)
@@ -127,7 +126,7 @@ def injected_recall(
     chosen = free[np.linspace(0, max(len(free) - 1, 0), min(len(free), _FAULT_ROWS)).round().astype(np.int64)]
     if len(chosen) == 0 or not metrics:
         return None
-    blocks = list(_reached(table, replace(reach, rows=chosen)))
+    blocks = list(table.blocks_at(chosen))
     found: list[Flags] = []
     estimate = Normalizer(baselines.estimate)
     for metric in metrics:
@@ -165,13 +164,3 @@ def _with_fault(
         scale = np.where(z[:, 0] != 0, gap[:, 0] / z[:, 0], 1.0)
     values = block.column(name).to_numpy() + size * scale
     return block.set_column(block.schema.get_field_index(name), block.schema.field(name), pa.array(values))
-
-
-def _reached(table: FeatureTable, reach: Reach) -> Iterator[pa.RecordBatch]:
-    """The reached rows of each block, in the table's order."""
-    start = 0
-    for block in table.blocks():
-        begin, end = np.searchsorted(reach.rows, [start, start + block.num_rows])
-        if end > begin:
-            yield pc.call_function("take", [block, pa.array(reach.rows[begin:end] - start)])
-        start += block.num_rows

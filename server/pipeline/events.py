@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from server.domain.settings import EventSettings
 from server.domain.telemetry import Metric
 
 Codes = npt.NDArray[np.int32]
@@ -15,11 +16,6 @@ Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-GAP_INTERVALS = 3
-"""Flagged rows at most this many sampling intervals apart are one event: a score that flickers around the threshold is."""
-MIN_ROWS = 3
-SEVERE = 70.0
-"""A shorter event counts only if its worst row is of high severity (`SeverityBand.HIGH` begins here)."""
 SIGNATURE_CREDIT = 0.15
 """A metric belongs to an event's signature from this share of its credit on; the strongest one always does."""
 
@@ -58,21 +54,22 @@ class Events:
         return tuple(int(metric) for metric in order if frequent[metric])
 
 
-def find_events(flagged: pa.Table, metrics: tuple[Metric, ...], interval: int) -> Events:
+def find_events(flagged: pa.Table, metrics: tuple[Metric, ...], interval: int, settings: EventSettings) -> Events:
     """Events of flagged rows (columns as in `server.pipeline.score`) sorted by device and time; `interval` in microseconds.
 
-    Rows at most `GAP_INTERVALS` apart are one event. It counts with `MIN_ROWS` rows, or with fewer of which one is `SEVERE`.
+    Rows at most `event_gap` intervals apart are one event: a score that flickers around the threshold is. It counts with
+    `event_rows` rows, or with fewer of which one is of severity `event_alone`, and only if one reaches `event_opens`.
     """
     names = tuple(metric.name for metric in metrics)
     columns = {name: flagged.column(name).to_numpy() for name in ("device", "cohort", "store", "customer", "time", "severity")}
     device, time, severity = columns["device"], columns["time"], columns["severity"]
     begins = np.ones(len(device), bool)
-    begins[1:] = (device[1:] != device[:-1]) | (time[1:] - time[:-1] > GAP_INTERVALS * interval)
+    begins[1:] = (device[1:] != device[:-1]) | (time[1:] - time[:-1] > settings.event_gap * interval)
     starts = np.flatnonzero(begins)
     spell = np.cumsum(begins) - 1
     ends = np.append(starts[1:], len(device)) if len(starts) else starts
     worst = np.maximum.reduceat(severity, starts) if len(starts) else np.empty(0)
-    firm = (ends - starts >= MIN_ROWS) | (worst >= SEVERE)
+    firm = ((ends - starts >= settings.event_rows) | (worst >= settings.event_alone)) & (worst >= settings.event_opens)
     number = np.where(firm, np.cumsum(firm) - 1, -1)
     of_row = number[spell] if len(spell) else spell
     starts, ends, worst = starts[firm], ends[firm], worst[firm]

@@ -1,6 +1,7 @@
 """Rows that must not teach what is normal: those of shared incidents still open at the last walk, and those marked true."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -18,6 +19,19 @@ _SHARED = 3
 
 What one device does alone is too often chance to be believed before a person looked.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOut:
+    """What must not teach: incidents and rows that people judged, of devices by name."""
+
+    members: Members
+    incidents: Sequence[Incident] = ()
+    marked: Sequence[Feedback] = ()
+
+    def rows(self, table: FeatureTable) -> npt.NDArray[np.bool_]:
+        """Which of the table's rows that are; shape (rows,)."""
+        return rows_inside(table, self.members, self.incidents) | marked_rows(table, self.members, self.marked)
 
 
 def open_incidents(incidents: Sequence[Incident], window: timedelta) -> Sequence[Incident]:

@@ -20,6 +20,11 @@ KEYS = ("device", "cohort", "store", "customer", "time", "reference")
 
 _INTERVALS_PER_WINDOW = 12
 _MICROSECOND = timedelta(microseconds=1)
+_ROUND_SECONDS = (
+    *(unit * n for unit in (1, 60) for n in (1, 2, 3, 5, 6, 10, 12, 15, 20, 30)),
+    *(3600 * n for n in (1, 2, 3, 4, 6, 8, 12, 24)),
+)
+_NEAR = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,15 @@ class FeaturePlan:
 
 def plan_features(snapshot: Snapshot, settings: FeatureSettings) -> FeaturePlan:
     """The plan for a snapshot: windows as set, else 12 sampling intervals for both, which are 12 hours on hourly rows."""
-    window = settings.window or _INTERVALS_PER_WINDOW * snapshot.interval
+    window = settings.window or _INTERVALS_PER_WINDOW * _rhythm(snapshot.interval)
     return FeaturePlan(snapshot.metrics, window, settings.lag or window)
+
+
+def _rhythm(interval: timedelta) -> timedelta:
+    """The round interval within 2 % of the one measured, if any: jitter must not give each snapshot windows of its own."""
+    near = min(_ROUND_SECONDS, key=lambda seconds: abs(interval / timedelta(seconds=seconds) - 1))
+    rounded = timedelta(seconds=near)
+    return rounded if abs(interval / rounded - 1) <= _NEAR else interval
 
 
 def engineer_features(blocks: Iterable[pa.RecordBatch], plan: FeaturePlan, *, threads: int = 1) -> Iterator[pa.RecordBatch]:
@@ -77,7 +89,7 @@ def featurise(block: pa.RecordBatch, plan: FeaturePlan) -> pa.RecordBatch:
     windows = (plan.window // _MICROSECOND, plan.lag // _MICROSECOND, plan.min_count)
     fill_features(device_bounds(block), block.column("time").to_numpy(), values, windows, features)
     columns = {key: block.column(key) for key in KEYS}
-    flat = features.reshape(-1, values.shape[1])
+    flat = features.reshape(len(plan.features), values.shape[1])
     return without_nulls(columns | {feature.name: flat[i] for i, feature in enumerate(plan.features)})
 
 

@@ -70,7 +70,7 @@ def group_incidents(
 
     At most `MAX_INCIDENTS`, ranked by severity times devices; rows of those beyond belong to none. A row is in at most one.
     """
-    events = find_events(flagged, snapshot.metrics, presence.interval)
+    events = find_events(flagged, snapshot.metrics, presence.interval, run.settings.events)
     kinds = scope_kinds(members, snapshot.cohort_columns)
     near = int(plan_features(snapshot, run.settings.features).window.total_seconds() * 1e6)
     setting = _Setting(run, members, events, kinds, Exposure(events, presence, kinds))

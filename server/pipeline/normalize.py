@@ -100,11 +100,17 @@ class Normalizer:
         own, cohort = self.expect(codes, time), self.expect(codes, time, narrowest=Level.COHORT)
         columns = design_columns(self._baselines.plan)
         means = len(self._baselines.plan.metrics)
-        features = np.stack([block.column(feature.name).to_numpy() for feature in self._baselines.features])
         z = np.empty((block.num_rows, len(columns)), np.float32)
         deviation, cell = self._profile(block)
-        fill_z(features, segment, own.centre, own.scale, deviation, cell, z[:, : len(features)])
-        fill_z(features[:means], segment, cohort.centre, cohort.scale, deviation, cell, z[:, len(features) :])
+        names = [feature.name for feature in self._baselines.features]
+        # a few features at a time: a copy of all of them would be the largest thing that scoring holds
+        for first in range(0, len(names), means):
+            some = slice(first, first + means)
+            features = np.stack([block.column(name).to_numpy() for name in names[some]])
+            centre, scale, expected = (np.ascontiguousarray(part[:, some]) for part in (own.centre, own.scale, deviation))
+            fill_z(features, segment, centre, scale, expected, cell, z[:, some])
+            if first == 0:
+                fill_z(features, segment, cohort.centre, cohort.scale, expected, cell, z[:, len(names) :])
         return design_matrix(block, columns, z)
 
     def expectation(self, block: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> Expectation:

@@ -1,6 +1,6 @@
 """Who was there when: the denominators of incidents, and what silence and gaps in the telemetry are seen from."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from server.pipeline.parts import row_groups
 
 Codes = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.int64]
@@ -44,7 +45,16 @@ class Presence:
 
 def presence_of(scores: Path, interval: timedelta) -> Presence:
     """The presence of every device in a scores (or features) artifact, read one row group at a time."""
-    return presence_in(_key_columns(scores), interval)
+    groups = row_groups(scores, [*_KEYS, "time"])
+    return presence_in((block for group in groups for block in group.combine_chunks().to_batches()), interval)
+
+
+def joined(parts: Sequence[Presence]) -> Presence:
+    """The presence of all devices from that of whole devices in each part, in order."""
+    every, place = np.unique(np.concatenate([part.bucket for part in parts]), return_inverse=True)
+    counts = np.bincount(place, np.concatenate([part.rows_in_bucket for part in parts]), len(every)).astype(np.int64)
+    stays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in (*_KEYS, "first", "last", "rows")}
+    return Presence(**stays, interval=parts[0].interval, bucket=every, rows_in_bucket=counts)
 
 
 def presence_in(blocks: Iterable[pa.RecordBatch], interval: timedelta) -> Presence:
@@ -62,12 +72,6 @@ def presence_in(blocks: Iterable[pa.RecordBatch], interval: timedelta) -> Presen
     rows_in_bucket = np.bincount(place, np.concatenate(counts), len(every)).astype(np.int64)
     device, cohort, store, customer, first, last, rows = (np.concatenate(part) for part in zip(*stays, strict=True))
     return Presence(device, cohort, store, customer, first, last, rows, step, every, rows_in_bucket)
-
-
-def _key_columns(path: Path) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            yield from file.read_row_group(group, columns=[*_KEYS, "time"]).combine_chunks().to_batches()
 
 
 def _stays(block: pa.RecordBatch) -> list[np.ndarray]:

@@ -26,13 +26,14 @@ class ProfileSample:
     cells: int
     hours: int
     cell: npt.NDArray[np.int32]
-    device_row: npt.NDArray[np.int32]
     order: npt.NDArray[np.int32]
+    device: npt.NDArray[np.int32]
+    """By place in `order`, which of the table's devices it is."""
     bounds: npt.NDArray[np.int64]
 
-    def expected(self, profile: Floats) -> Floats:
-        """The profile's value at every row."""
-        return profile[self.cell]
+    def expected(self, profile: Floats, out: Floats) -> Floats:
+        """The profile's value at every row, in `out`."""
+        return np.take(profile, self.cell, out=out, mode="clip")  # the other modes fill a copy first
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,12 @@ class Profile:
     deviation: Floats
 
     @classmethod
-    def of(cls, sample: ProfileSample, columns: Sequence[Floats | None]) -> "Profile | None":
-        """The features' profiles together; None if no feature has a convincing one."""
+    def of(cls, count: int, hours: int, columns: Sequence[Floats | None]) -> "Profile | None":
+        """The features' profiles of so many cells together; None if no feature has a convincing one."""
         if all(column is None for column in columns):
             return None
-        nothing = np.zeros(sample.cells)
-        return cls(sample.hours, np.stack([nothing if column is None else column for column in columns], axis=-1))
+        nothing = np.zeros(count)
+        return cls(hours, np.stack([nothing if column is None else column for column in columns], axis=-1))
 
     def cell(self, time: npt.NDArray[np.int64], cohort: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Row of `deviation` for each time (microseconds UTC) and cohort code."""
@@ -66,25 +67,46 @@ def sample_for_profile(table: FeatureTable, cohorts: int, days: int) -> ProfileS
     Hours of the week are told apart from three weeks on, hours of the day before that.
     """
     cohort, bounds = table.key("cohort"), table.device_bounds
-    history = (table.time[bounds[1:] - 1] - table.time[bounds[:-1]]) // _HOUR
+    hours = profile_hours(table.time[bounds[:-1]], table.time[bounds[1:] - 1], days)
+    return None if hours is None else rows_for_profile(table.time, cohort, bounds, cohorts, hours)
+
+
+def profile_hours(first: npt.NDArray[np.int64], last: npt.NDArray[np.int64], days: int) -> int | None:
+    """How many hours a profile tells apart, by each device's first and last time; None if there is too little history."""
+    history = (last - first) // _HOUR
     span = int(np.median(history)) if len(history) else 0
     if span < days * _DAY:
         return None
-    hours = _WEEK if span >= _WEEKS_FOR_WEEKDAYS * _WEEK else _DAY
-    cell = cells(table.time, cohort, hours)
-    rank = _rank_in_cohort(cohort[bounds[:-1]])
+    return _WEEK if span >= _WEEKS_FOR_WEEKDAYS * _WEEK else _DAY
+
+
+def sampled_for_profile(cohort: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Which devices profiles are estimated from, by the cohort that each began in."""
+    return _rank_in_cohort(cohort) < _DEVICES_PER_COHORT
+
+
+def rows_for_profile(
+    time: npt.NDArray[np.int64],
+    cohort: npt.NDArray[np.int32],
+    bounds: npt.NDArray[np.int64],
+    cohorts: int,
+    hours: int,
+) -> ProfileSample:
+    """The rows of sampled devices by cell; `bounds` are the devices' first rows, and the number of rows last."""
+    cell = cells(time, cohort, hours)
     device_row = np.repeat(np.arange(len(bounds) - 1, dtype=np.int32), np.diff(bounds))
-    sampled = np.where((rank < _DEVICES_PER_COHORT)[device_row], cell, -1).astype(np.int32)
+    sampled = np.where(sampled_for_profile(cohort[bounds[:-1]])[device_row], cell, -1).astype(np.int32)
     count = (cohorts + 1) * hours
-    return ProfileSample(count, hours, cell, device_row, *rows_by_group(sampled, count))
+    order, starts = rows_by_group(sampled, count)
+    return ProfileSample(count, hours, cell, order, device_row[order], starts)
 
 
 def fit_profile(column: Floats, device_median: Floats, sample: ProfileSample) -> Floats | None:
     """Deviation by cell of one feature, shrunk by what chance alone would show; None if no cohort's is convincing."""
-    centred = column - device_median[sample.device_row]
+    centred = column[sample.order] - device_median[sample.device]
     statistics = np.full((sample.cells, 4), np.nan)
     work = np.empty((2, int(np.diff(sample.bounds).max(initial=0)) + 1))
-    group_statistics(centred, sample.order, sample.bounds, statistics, work)
+    group_statistics(centred, np.empty(0, np.int32), sample.bounds, statistics, work, mad=False)
     median, _, spread, count = (part.reshape(-1, sample.hours) for part in statistics.T)
     known = count > 1
     # variance of a median of n is pi/2 times that of a mean; the mean deviation of a normal is 0.8 standard deviations

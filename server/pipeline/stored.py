@@ -37,6 +37,7 @@ def write_baselines(path: Path, baselines: BaselineSet | RawFallback) -> None:
         "site_of": grouping.site_of.tolist(),
         "hours": baselines.profile.hours if baselines.profile else 0,
         "adjustments": [each.model_dump(mode="json") for each in baselines.adjustments],
+        "until": baselines.until,
     }
     tables = [
         _to_arrow(level.level.value, level.groups, {name: getattr(level, name) for name in _ARRAYS})
@@ -72,7 +73,7 @@ def read_baselines(path: Path) -> BaselineSet | RawFallback:
     site_of = np.array(about["site_of"], np.int32)
     grouping = Grouping(tuple(about["cohorts"]), site_of, tuple(about["sites"]), about["site_key"])
     adjustments = tuple(map(Adjustment.model_validate, about["adjustments"]))
-    return BaselineSet(plan, about["min_rows"], levels, grouping, profile, adjustments)
+    return BaselineSet(plan, about["min_rows"], levels, grouping, profile, adjustments, about.get("until", 0))
 
 
 def baseline_rows(baselines: BaselineSet) -> pa.Table:

@@ -50,8 +50,12 @@ def train_detector(
 
 def rows_per_day(time: npt.NDArray[np.int64]) -> float:
     """Rows a day at times in microseconds: what an alert budget is a share of. Under an hour counts as an hour."""
-    days = float(time.max() - time.min()) / _DAY if len(time) else 0.0
-    return len(time) / max(days, 1 / 24)
+    return daily(len(time), int(time.min()), int(time.max())) if len(time) else 0.0
+
+
+def daily(rows: int, first: int, last: int) -> float:
+    """Rows a day of so many rows from the first to the last time."""
+    return rows / max(float(last - first) / _DAY, 1 / 24)
 
 
 def join(matrices: Sequence[DesignMatrix]) -> DesignMatrix:

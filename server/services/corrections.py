@@ -43,13 +43,11 @@ class SuggestionPage(Frozen):
 class Corrections:
     """From suggestion to changed scores, with a person in between."""
 
-    def __init__(
-        self, stores: Stores, walk: Walk, settings: CorrectionSettings, clock: Callable[[], datetime], threads: int = 1
-    ) -> None:
+    def __init__(self, stores: Stores, walk: Walk, settings: CorrectionSettings, clock: Callable[[], datetime]) -> None:
         self._stores, self._walk, self._settings, self._clock = stores, walk, settings, clock
         self._ledger = Ledger(stores.records, stores.corrections, walk.stages, stores.recollection, clock)
         self._suggesting = Suggesting(stores, walk.stages, self._ledger, settings, clock)
-        self._previews = Previews(stores.records, stores.corrections, walk.stages, settings, threads)
+        self._previews = Previews(stores.records, stores.corrections, walk.stages, settings)
 
     def suggest_adjustments(
         self,

@@ -37,7 +37,6 @@ from server.pipeline.counterfactual import (
     changed_adjustments,
     injected_recall,
     reach_of,
-    score_again,
     total_drift,
 )
 from server.pipeline.displacement import microseconds, moment
@@ -76,11 +75,8 @@ class Counterpart:
 class Previews:
     """Computes and keeps previews. Reads the run's artifacts and writes none."""
 
-    def __init__(
-        self, records: Records, corrections: CorrectionRecords, stages: Stages, settings: CorrectionSettings, threads: int
-    ) -> None:
-        self._records, self._corrections, self._stages = records, corrections, stages
-        self._settings, self._threads = settings, threads
+    def __init__(self, records: Records, corrections: CorrectionRecords, stages: Stages, settings: CorrectionSettings) -> None:
+        self._records, self._corrections, self._stages, self._settings = records, corrections, stages, settings
 
     def of(self, suggestion: Suggestion) -> Preview:
         """The suggestion's preview on what is stored now: a kept one if neither window nor verdicts have changed since.
@@ -118,7 +114,7 @@ class Previews:
             reach = reach_of(table, now, changed_adjustments(now.adjustments, then.adjustments))
         else:
             reach = Reach(np.arange(len(stored.time)), np.unique(stored.device).astype(np.int64))
-        rescored = score_again(table, stored, reach, then, trained_then, threads=self._threads)
+        rescored = self._stages.engine.score_again(table, stored, reach, then, trained_then)
         return Counterpart(run, self._stages.members(run), table, now, then, trained, trained_then, reach, rescored)
 
     def baselines_then(self, run: Run, suggestion: Suggestion) -> BaselineSet | RawFallback:
@@ -218,13 +214,12 @@ class Previews:
             share = 1.0 - (1.0 - suggestion.learning_rate) ** approvals
             ahead = tuple(_taken_in(each, share, approvals) for each in suggestion.adjustments)
             then = replace(counterpart.now, adjustments=(*counterpart.now.adjustments, *ahead))
-            again = score_again(
+            again = self._stages.engine.score_again(
                 counterpart.table,
                 counterpart.rescored.before,
                 replace(counterpart.reach, rows=reached),
                 then,
                 counterpart.trained_now,
-                threads=self._threads,
             )
             left.append(elsewhere + int(again.flagged.sum()))
         return tuple(left)

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from server.connectors.base import Source
 from server.connectors.registry import Connectors
 from server.domain.run import Run
 from server.domain.telemetry import ColumnMapping
+from server.pipeline.parts import read_columns
 from server.services.stages import Stages
 from server.storage.base import RowKeys
 
@@ -74,8 +74,7 @@ class _Scored:
     @classmethod
     def read(cls, path: Path, devices: tuple[str, ...]) -> "_Scored":
         """What a scores artifact holds."""
-        with pq.ParquetFile(path) as file:
-            table = file.read(columns=["device", "time", *_SCORES]).combine_chunks()
+        table = read_columns(path, ["device", "time", *_SCORES])
         times, place = np.unique(table.column("time").to_numpy(), return_inverse=True)
         key = table.column("device").to_numpy().astype(np.int64) * len(times) + place
         return cls(pa.array(devices, pa.string()), times, key, table.select(_SCORES))

@@ -2,8 +2,11 @@
 
 import errno
 import hashlib
+import json
 import os
 import re
+import shutil
+import socket
 import stat
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -17,19 +20,26 @@ _RUN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _STAGE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,16}){1,3}")
 _NAME = re.compile(rf"(?P<stage>{_STAGE.pattern})-(?P<digest>[0-9a-f]{{64}})(?P<suffix>{_SUFFIX.pattern})")
-_PARTIAL = re.compile(r".+\.partial-(?P<pid>[0-9]{1,10})")
+_PARTIAL = re.compile(r".+\.partial-((?P<host>[A-Za-z0-9._]{1,253})-)?(?P<pid>[0-9]{1,10})")
+_LIST = ".parts"
+"""Suffix of an artifact that is a JSON list of the artifacts beside it which make it up."""
+
+_ABANDONED_NS = 86_400_000_000_000
+"""After so long, what another host has not finished writing counts as left by a writer that was killed."""
 
 _CANNOT_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 _STARTED_NS = time.time_ns()
 _CLOCK_TICK_NS = 100_000_000
 """Two writes within a tick of the file system's clock leave the same time stamp, so a younger file is hashed again."""
+_LARGE = 128 * 1024 * 1024
+"""Of a file this large the hash takes no less than waiting until it is older than a tick, so that it is not taken twice."""
 
 
 class ArtifactFolder:
-    """An `ArtifactStore` below one folder. Several processes may use it at once."""
+    """An `ArtifactStore` below one folder. Several processes may use it at once, and several hosts where it is `shared`."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, *, shared: bool = False) -> None:
+        self._root, self._shared = root, shared
         self._verified: dict[Path, tuple[int, ...]] = {}
         self._swept = False
 
@@ -48,10 +58,16 @@ class ArtifactFolder:
         with _disk_errors_named(folder):
             self._make(folder)
             self._sweep_for(folder)
-            return _write_durably(folder, stage, suffix, writer)
+            path, state = _write_durably(folder, (stage, suffix), writer, f"{_host()}-" if self._shared else "")
+        self._verified.pop(path, None)
+        if state is not None:
+            self._verified[path] = state
+        return path.name
 
     def open(self, run: str, name: str) -> Path:
         """Path of an artifact whose bytes are those that its name says; checked once for each state of the file.
+
+        A list is as good as the artifacts that it names, so those are checked with it.
 
         Raises:
             InvalidInput: the run or the name is not one that `write` returns.
@@ -72,6 +88,9 @@ class ArtifactFolder:
                 raise ArtifactDamaged(f"{run}/{name}", f"its bytes hash to {found[:12]}…", named["stage"])
             if state == _state(path, named["stage"]) and time.time_ns() - state[-1] > _CLOCK_TICK_NS:
                 self._verified[path] = state
+        if named["suffix"] == _LIST:
+            for part in json.loads(path.read_text()):
+                self.open(run, part)
         return path
 
     def names(self) -> Iterator[tuple[str, str]]:
@@ -83,6 +102,20 @@ class ArtifactFolder:
     def digest(self, name: str) -> str:
         """The sha256, in hex, in an artifact's name. Raises `InvalidInput` for any other text."""
         return _require("artifact", name, _NAME)["digest"]
+
+    def size(self, run: str) -> int:
+        """Bytes of all files of a run; 0 if it has none."""
+        folder = self._root / _require("run", run, _RUN).string
+        return sum(path.lstat().st_size for path in folder.iterdir()) if folder.is_dir() else 0
+
+    def remove(self, run: str) -> None:
+        """Remove all files of a run. One without any changes nothing. Raises `Unavailable` if the disk refuses."""
+        folder = self._root / _require("run", run, _RUN).string
+        if folder.is_dir() and not folder.is_symlink():
+            with _disk_errors_named(folder):
+                shutil.rmtree(folder)
+                _sync_folder(self._root)
+            self._verified = {path: state for path, state in self._verified.items() if path.parent != folder}
 
     def sweep(self) -> int:
         """Remove what killed writers left in any run's folder; returns how many files that were."""
@@ -112,18 +145,35 @@ def _require(kind: str, text: str, pattern: re.Pattern[str]) -> re.Match[str]:
     return match
 
 
-def _write_durably(folder: Path, stage: str, suffix: str, writer: Callable[[Path], None]) -> str:
-    partial = folder / f"{stage}-{uuid4().hex}.partial-{os.getpid()}"
+def _host() -> str:
+    """This host's name in the signs that a partial file's name may have."""
+    return re.sub(r"[^A-Za-z0-9._]", "_", socket.gethostname())
+
+
+def _write_durably(
+    folder: Path, named: tuple[str, str], writer: Callable[[Path], None], host: str
+) -> tuple[Path, tuple[int, ...] | None]:
+    """The new file, and its state if the bytes that were hashed are certain to be those that it has in that state."""
+    stage, suffix = named
+    partial = folder / f"{stage}-{uuid4().hex}.partial-{host}{os.getpid()}"
     try:
         writer(partial)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
-            name = f"{stage}-{hashlib.file_digest(file, 'sha256').hexdigest()}{suffix}"
-        partial.replace(folder / name)
+            before = os.fstat(file.fileno())
+            if before.st_size > _LARGE:
+                time.sleep(max(0, before.st_mtime_ns + _CLOCK_TICK_NS + 1 - time.time_ns()) / 1e9)
+            begun = time.time_ns()
+            path = folder / f"{stage}-{hashlib.file_digest(file, 'sha256').hexdigest()}{suffix}"
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     _sync_folder(folder)
-    return name
+    state = _state(path, stage)
+    # the name is as new as can be, but a change of the bytes since they were hashed shows in an mtime that is older than a tick
+    hashed = (before.st_size, before.st_mtime_ns, before.st_ino)
+    settled = begun - before.st_mtime_ns > _CLOCK_TICK_NS
+    return path, state if state is not None and state[:3] == hashed and settled else None
 
 
 def _sync_folder(folder: Path) -> None:
@@ -157,16 +207,23 @@ def _is_left_over(path: Path) -> bool:
     if match is None:
         return False
     pid = int(match["pid"])
+    if match["host"] and match["host"] != _host():  # whether that process lives cannot be seen from here
+        return _older(path, time.time_ns() - _ABANDONED_NS)
     if pid == os.getpid():  # in a container the writer that was killed had the same pid as this process
-        with suppress(FileNotFoundError):
-            return path.stat().st_mtime_ns < _STARTED_NS
-        return False
+        return _older(path, _STARTED_NS)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         return False
+    return False
+
+
+def _older(path: Path, moment: int) -> bool:
+    """Whether the file was last written before the moment; False if it is gone."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime_ns < moment
     return False
 
 

@@ -1,6 +1,6 @@
 """What the services need of storage. Engines are named in `server.app` only."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from server.domain.audit import AuditEntry
 from server.domain.baseline import Baseline, BaselineVersion, DetectorVersion, Level
 from server.domain.feedback import ExpectedRule, Feedback, FeedbackFilter
 from server.domain.memory import Recalled, RecallQuery, RememberedDecision
+from server.domain.retention import PrunedTelemetry
 from server.domain.run import Run
 from server.domain.suggestion import Decision, Effect, Preview, StandingSuggestion, Suggestion, SuggestionStatus
 from server.domain.telemetry import Change, Fleet, FleetHealth, IngestReport, Members, Metric, Rejection, Snapshot
@@ -83,12 +84,23 @@ class TelemetryStore(Protocol):
         """The names behind the codes in this snapshot's blocks."""
         ...
 
-    def blocks(self, snapshot: Snapshot, *, rows: int, devices: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+    def differences(self, before: Snapshot, after: Snapshot) -> Mapping[str, int] | None:
+        """First time (microseconds since 1970 UTC) from which each device's rows differ between two snapshots, by name.
+
+        Devices that are not named have the same rows in both. None where what is read of a row depends on more than it, so
+        that rows at other times may differ as well.
+        """
+        ...
+
+    def blocks(
+        self, snapshot: Snapshot, *, rows: int, devices: Sequence[int] | None = None, since: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Whole devices, sorted by device and time, about `rows` rows a block (a larger device is one block).
 
         Columns: device, cohort, store, customer (int32 codes, -1 for none), time (int64, microseconds since 1970 UTC),
         reference (bool: may be fitted on), then one float64 column a metric in the snapshot's order, NaN where missing.
-        `devices` restricts to those device codes.
+        `devices` restricts to those device codes. `since` holds a time (microseconds since 1970 UTC) by device code: each
+        block is then of the same devices as without it, begins at the earliest of their times, and may be empty.
         """
         ...
 
@@ -100,12 +112,30 @@ class TelemetryStore(Protocol):
         """Change-log rows in [start, end], oldest first."""
         ...
 
+    @property
+    def writes(self) -> int:
+        """How many writes of rows have ended since the store was opened: while it stays the same, so do the rows."""
+        ...
+
     def extent(self, fleet: Fleet) -> tuple[datetime | None, datetime | None]:
         """First and last event time stored now. Raises `NotFound` for a fleet never ingested."""
         ...
 
     def health(self, fleet: Fleet) -> FleetHealth:
         """What is stored of the fleet now, and what was kept aside. Raises `NotFound` for a fleet never ingested."""
+        ...
+
+    def prune(
+        self, fleet: Fleet, *, before: datetime, needed: Collection[int], now: datetime, dry_run: bool
+    ) -> PrunedTelemetry:
+        """Retire rows before a time: no later snapshot sees them. Delete those that no snapshot of a needed sequence sees.
+
+        All of it or nothing. Reading a snapshot that lost a row raises `TelemetryPruned` from then on. A fleet never ingested
+        has nothing to remove.
+
+        Raises:
+            Unavailable: the disk is full; nothing was changed.
+        """
         ...
 
     def copied(self) -> AbstractContextManager[Path]:
@@ -178,12 +208,27 @@ class ArtifactStore(Protocol):
         """The digest in an artifact's name."""
         ...
 
+    def size(self, run: str) -> int:
+        """Bytes of all files of a run; 0 if it has none."""
+        ...
+
+    def remove(self, run: str) -> None:
+        """Remove all files of a run. One without any changes nothing."""
+        ...
+
 
 class Records(Protocol):
     """Facts in SQL. Every call names its tenant (or a fleet, which holds one); another tenant's rows do not exist for it.
 
     Each method is one transaction. Raises `Unavailable` when the store cannot be reached or cannot take a write.
     """
+
+    def state(self) -> str | None:
+        """A token of the records' state: equal ones mean that nothing was committed in between, by this process or another.
+
+        None where it cannot be told at once. Cheap, and never waits for a writer.
+        """
+        ...
 
     def copy_to(self, path: Path) -> bool:
         """Write one state of all records to a new file, while others go on; False where they are on a database server.

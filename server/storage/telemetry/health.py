@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from server.domain.telemetry import FleetHealth, IngestReport, Rejection
+from server.storage.telemetry.pruning import retired
 from server.storage.telemetry.schema import FOREVER, FleetTables
 
 
@@ -27,6 +28,7 @@ def fleet_health(tables: FleetTables, lateness: timedelta) -> FleetHealth:
         first=_moment(first),
         last=_moment(last),
         rejected={reason: rejected[reason] for reason in Rejection if rejected[reason]},
+        pruned=retired(tables),
         late_share=late or 0.0,
         missing_share={name: share or 0.0 for name, share in zip(metrics, shares, strict=True)},
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from server.domain.telemetry import blocks_of_devices
 from server.storage.base import Members
 from server.storage.telemetry.cohorts import Cohort, CohortTable
 from server.storage.telemetry.names import Kind
@@ -68,7 +69,7 @@ class Reader:
         counts = np.zeros(len(names[Kind.DEVICE]), np.int64)
         for group in groups:
             counts[group.device] += group.rows
-        self._rows = counts[self._codes]
+        self._rows: list[int] = counts[self._codes].tolist()
         self._columns = tables.cohort_columns(window.sequence)
         self._cohorts = CohortTable(self._columns, names[Kind.COHORT])
         self._open = self._cohorts.incomplete({group.cohort for group in groups}) if self._columns else frozenset[int]()
@@ -78,17 +79,32 @@ class Reader:
     def members(self) -> Members:
         """The names behind the codes of `blocks`."""
         devices, stores, customers = self._names
-        return Members(devices, tuple(self._cohort_list()), stores, customers, tuple(self._rows.tolist()))
+        return Members(devices, tuple(self._cohort_list()), stores, customers, tuple(self._rows))
+
+    @property
+    def fills_cohorts(self) -> bool:
+        """Whether some row's cohort is taken in part from other rows of its device."""
+        return bool(self._open)
+
+    def fits_on(self, fit_split: str | None) -> str | None:
+        """The split whose rows may be fitted on; None if all rows may, as no row says that split."""
+        return fit_split if any(self._splits[group.split] == fit_split for group in self.groups if group.split >= 0) else None
 
     def blocks(
-        self, rows: int, metrics: Sequence[str], devices: Sequence[int] | None, fit_split: str | None
-    ) -> Iterator[pa.RecordBatch]:
+        self,
+        rows: int,
+        metrics: Sequence[str],
+        devices: Sequence[int] | None,
+        fit_split: str | None,
+        since: Sequence[int] | None = None,
+    ) -> Iterator[list[pa.Array]]:
         """The columns of each block in the order that `TelemetryStore.blocks` promises; `metrics` are stored columns."""
         reference = self._reference(fit_split)
         cohorts = self._cohort_list()
         rank_by_code = self._cohorts.rank_by_code(cohorts) if self._columns else np.full(1, -1, np.int32)
-        for chunk in self._chunks(rows, devices):
-            table = self._read(chunk, ["cohort", "store", "customer", "split", *metrics])
+        for chunk in blocks_of_devices(self._rows, rows, devices):
+            start = None if since is None else min(since[rank] for rank in chunk)
+            table = self._read(chunk, ["cohort", "store", "customer", "split", *metrics], start)
             device, code = table["device"], table["cohort"]
             if self._open and np.isin(code, list(self._open)).any():
                 cohort = self._cohorts.ranks(self._cohorts.resolve(device, code), cohorts)
@@ -100,47 +116,36 @@ class Reader:
 
     def intervals(self, rows: int) -> timedelta:
         """The median over devices of each device's median time between rows; an hour if no device has two."""
-        chunks = (self._read(chunk, []) for chunk in self._chunks(rows, None))
+        chunks = (self._read(chunk, []) for chunk in blocks_of_devices(self._rows, rows))
         medians = [_median_gaps(chunk["device"], chunk["time"]) for chunk in chunks]
         found = np.concatenate(medians) if medians else np.zeros(0)
         return timedelta(microseconds=int(np.median(found))) if len(found) else timedelta(hours=1)
 
     def _reference(self, fit_split: str | None) -> NDArray[np.bool_]:
         """Whether a row may be fitted on, by split code; rows without a split have code -1, so the last place."""
-        wanted = [text == fit_split for text in self._splits] + [False]
-        present = any(wanted[group.split] for group in self.groups)
-        return np.array(wanted) if present else np.ones(len(wanted), bool)
+        if self.fits_on(fit_split) is None:
+            return np.ones(len(self._splits) + 1, bool)
+        return np.array([text == fit_split for text in self._splits] + [False])
 
     def _cohort_list(self) -> list[Cohort]:
         if self._found is None:
             complete = {group.cohort for group in self.groups} - self._open
             found = self._cohorts.of_codes(complete) if self._columns else set[Cohort]()
             affected = sorted({int(self._device_rank[group.device]) for group in self.groups if group.cohort in self._open})
-            for chunk in self._chunks(1_000_000, affected) if affected else ():
+            for chunk in blocks_of_devices(self._rows, 1_000_000, affected) if affected else ():
                 table = self._read(chunk, ["cohort"])
                 found |= self._cohorts.distinct(self._cohorts.resolve(table["device"], table["cohort"]))
             self._found = sorted(found)
         return self._found
 
-    def _chunks(self, rows: int, devices: Sequence[int] | None) -> Iterator[Sequence[int]]:
-        """Runs of device ranks with about `rows` rows each."""
-        chunk: list[int] = []
-        held = 0
-        for rank in range(len(self._codes)) if devices is None else sorted(set(devices)):
-            if chunk and held + self._rows[rank] > rows:
-                yield chunk
-                chunk, held = [], 0
-            chunk.append(rank)
-            held += int(self._rows[rank])
-        if chunk:
-            yield chunk
-
-    def _read(self, ranks: Sequence[int], columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Rows of these devices as arrays by column, sorted by device rank and time; `device` holds ranks."""
+    def _read(self, ranks: Sequence[int], columns: Sequence[str], start: int | None = None) -> dict[str, NDArray[Any]]:
+        """Rows of these devices, from a time on, as arrays by column, sorted by device rank and time; `device` holds ranks."""
         codes = np.sort(self._codes[np.asarray(ranks)])
         where = f"{self._window.where()} AND device BETWEEN {codes[0]} AND {codes[-1]}"
         if codes[-1] - codes[0] >= len(codes):
             where += f" AND device IN ({', '.join(map(str, codes))})"
+        if start is not None:
+            where += f" AND time >= {start}"
         query = f"SELECT {', '.join(['device', 'time', *columns])} FROM {self._tables.table('telemetry')} WHERE {where}"
         table = self._tables.connection.sql(query).to_arrow_table()
         arrays = {name: table[name].to_numpy() for name in table.column_names}

@@ -2,6 +2,7 @@
 
 `telemetry` rows are never rewritten: a row that loses to a later arrival gets `removed`, the ingest that displaced it,
 and a snapshot of ingest n reads the rows with `added <= n < removed`. So older snapshots keep reading what they read.
+Only `server.storage.telemetry.pruning` deletes rows, and notes which snapshots it broke.
 """
 
 # ruff: noqa: S608 - the identifiers are the store's own, what comes from outside is bound
@@ -55,6 +56,16 @@ class FleetTables:
             "SELECT 1 FROM duckdb_schemas() WHERE database_name = current_database() AND schema_name = ?", [wanted]
         )
         return bool(found)
+
+    def has(self, name: str) -> bool:
+        """Whether the fleet has that table: some are made when first needed."""
+        wanted = [f"{self.fleet.tenant}/{self.fleet.name}", name]
+        return bool(
+            self.fetch(
+                "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?",
+                wanted,
+            )
+        )
 
     def create(self) -> None:
         """Make the fleet's tables."""

@@ -5,7 +5,7 @@
 import json
 import secrets
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +16,14 @@ import duckdb
 import pyarrow as pa
 
 from server.connectors.base import Source
+from server.domain.retention import PrunedTelemetry
 from server.domain.telemetry import Change, Fleet, FleetHealth, IngestReport, Metric, Rejection, Snapshot
 from server.errors import NotFound, StoreBusy, Unavailable
 from server.storage.base import Members, Progress, RejectedRow
+from server.storage.telemetry.growth import first_differences
 from server.storage.telemetry.health import extent, fleet_health
 from server.storage.telemetry.ingest import Ingest
+from server.storage.telemetry.pruning import Pruning, lost_rows, require_whole
 from server.storage.telemetry.reading import Reader, Window
 from server.storage.telemetry.schema import FleetTables
 from server.storage.telemetry.snapshots import census, fit_split, take_snapshot
@@ -49,6 +52,12 @@ class DuckDBTelemetryStore:
         self._copies = path.absolute().with_name(f"{path.stem}.copies")
         self._writing, self._copying = Lock(), Lock()
         self._connection = self._open()
+        self._writes = 0
+
+    @property
+    def writes(self) -> int:
+        """How many writes of rows have ended since the store was opened: while it stays the same, so do the rows."""
+        return self._writes
 
     def ingest(
         self,
@@ -67,11 +76,11 @@ class DuckDBTelemetryStore:
             Unavailable: the disk is full; nothing of this ingest is stored.
         """
         ingest = Ingest(source, catalogue, fit_split, now, self._lateness, progress)
-        with self._writing, self._cursor() as cursor:
+        with self._alone(), self._cursor() as cursor:
             tables = FleetTables(cursor, fleet)
-            return _attempt(cursor, ingest, tables, direct=True) or cast(
-                "IngestReport", _attempt(cursor, ingest, tables, direct=False)
-            )
+            report = _attempt(cursor, ingest, tables, direct=True) or _attempt(cursor, ingest, tables, direct=False)
+            self._give_back(cursor)
+        return cast("IngestReport", report)
 
     def snapshot(self, fleet: Fleet, *, start: datetime | None = None, end: datetime | None = None) -> Snapshot:
         """Freeze what is stored now, or only its event times in [start, end]. Raises `NotFound` if there are no such rows."""
@@ -84,12 +93,22 @@ class DuckDBTelemetryStore:
         with self._cursor() as cursor:
             return self._reader(cursor, snapshot).members()
 
-    def blocks(self, snapshot: Snapshot, *, rows: int, devices: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+    def differences(self, before: Snapshot, after: Snapshot) -> Mapping[str, int] | None:
+        """First time (microseconds since 1970 UTC) from which each device's rows differ; None if that cannot be told."""
+        with self._cursor() as cursor:
+            tables = self._existing(cursor, after.fleet)
+            whole = not (lost_rows(tables, _window(before)) or lost_rows(tables, _window(after)))
+            return first_differences(tables, before, after) if whole else None
+
+    def blocks(
+        self, snapshot: Snapshot, *, rows: int, devices: Sequence[int] | None = None, since: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Whole devices, sorted by device and time, about `rows` rows a block (a larger device is one block).
 
         Columns: device, cohort, store, customer (int32 codes, -1 for none), time (int64, microseconds since 1970 UTC),
         reference, then one float64 column a metric in the snapshot's order, NaN where missing. `reference` is true where the
-        split column says what the last ingest gave as fit_split, and everywhere if no row says so or none was given.
+        split column says what the last ingest gave as fit_split, and everywhere if no row says so or none was given. `since`
+        holds a time by device code: a block then begins at the earliest of its devices', and may be empty.
         """
         with self._cursor() as cursor:
             reader = self._reader(cursor, snapshot)
@@ -98,8 +117,10 @@ class DuckDBTelemetryStore:
             columns = [stored[metric.name] for metric in snapshot.metrics]
             wanted = fit_split(tables, snapshot.sequence)
             names = [*_HEAD, *(metric.name for metric in snapshot.metrics)]
-            for arrays in reader.blocks(rows, columns, devices, wanted):
+            for arrays in reader.blocks(rows, columns, devices, wanted, since):
                 yield pa.RecordBatch.from_arrays(arrays, names=names)
+            self._give_back(cursor)
+            require_whole(tables, _window(snapshot))  # each block is a query of its own, and rows may have gone between two
 
     def rejected(self, fleet: Fleet, *, limit: int) -> Sequence[RejectedRow]:
         """Rows kept aside, newest first."""
@@ -132,6 +153,32 @@ class DuckDBTelemetryStore:
         with self._cursor() as cursor:
             return fleet_health(self._existing(cursor, fleet), self._lateness)
 
+    def prune(
+        self, fleet: Fleet, *, before: datetime, needed: Collection[int], now: datetime, dry_run: bool
+    ) -> PrunedTelemetry:
+        """Retire rows before a time, and delete those that no snapshot with a needed sequence sees; all of it or nothing.
+
+        Raises:
+            Unavailable: the disk is full; nothing was changed.
+        """
+        pruning = Pruning(before, needed, now)
+        with self._alone(), self._cursor() as cursor:
+            tables = FleetTables(cursor, fleet)
+            if not tables.exist():
+                return PrunedTelemetry(fleet=fleet.name, before=before)
+            found = pruning.counted(tables, self._path.stat().st_size if self._path.exists() else 0)
+            if not dry_run and (found.retired or found.removed or found.aside):
+                cursor.begin()
+                try:
+                    pruning.run(tables)
+                    cursor.commit()
+                except BaseException:
+                    _roll_back(cursor)
+                    raise
+                with suppress(duckdb.TransactionException):  # others read: the next checkpoint gives the space back
+                    cursor.execute("CHECKPOINT")
+        return found
+
     @contextmanager
     def copied(self) -> Generator[Path]:
         """A file with one state of the whole store, removed afterwards; reading and writing go on meanwhile.
@@ -163,9 +210,24 @@ class DuckDBTelemetryStore:
         """Release the file."""
         self._connection.close()
 
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """One writer at a time; whoever asks for `writes` after it has ended hears of it."""
+        with self._writing:
+            try:
+                yield
+            finally:
+                self._writes += 1
+
+    def _give_back(self, cursor: Any) -> None:
+        """Have DuckDB give freed memory back: it keeps over 100 MiB, for every thread its own, until its limit is set again."""
+        with suppress(duckdb.OutOfMemoryException):  # others use all that there is
+            cursor.execute(f"SET memory_limit = '{self._options['memory_limit']}'")
+
     def _reader(self, cursor: Any, snapshot: Snapshot) -> Reader:
         tables = self._existing(cursor, snapshot.fleet)
-        window = Window(snapshot.sequence, snapshot.start, snapshot.end)
+        window = _window(snapshot)
+        require_whole(tables, window)
         return Reader(tables, window, census(tables, window))
 
     def _existing(self, cursor: Any, fleet: Fleet) -> FleetTables:
@@ -202,6 +264,10 @@ class DuckDBTelemetryStore:
             raise Unavailable(f"the telemetry store could not write: {error}") from error
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             raise Unavailable(f"the telemetry store is out of space: {error}. Free some, then call again.") from error
+
+
+def _window(snapshot: Snapshot) -> Window:
+    return Window(snapshot.sequence, snapshot.start, snapshot.end)
 
 
 def _attempt(cursor: Any, ingest: Ingest, tables: FleetTables, *, direct: bool) -> IngestReport | None:

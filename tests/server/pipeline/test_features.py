@@ -71,3 +71,21 @@ def test_windows_follow_the_sampling_rhythm_unless_set(fleet) -> None:
     assert plan_features(often, FeatureSettings()).window == timedelta(hours=1)
     assert plan_features(often, FeatureSettings(window=timedelta(hours=3))).lag == timedelta(hours=3)
     assert plan_features(often, FeatureSettings(lag=timedelta(days=1))).lag == timedelta(days=1)
+
+
+def test_jitter_of_the_sampling_rhythm_leaves_the_windows_as_they_are(fleet) -> None:
+    """A later snapshot, measured a few seconds off the hour, has the windows of the one before."""
+    snapshot = Snapshot(
+        fleet=Fleet(name="shop"),
+        sequence=1,
+        digest="d",
+        rows=1,
+        devices=1,
+        metrics=fleet.plan.metrics,
+        interval=timedelta(hours=1),
+    )
+    measured = (timedelta(hours=1), timedelta(seconds=3603.2), timedelta(seconds=3597), timedelta(seconds=1.01))
+    windows = [plan_features(snapshot.model_copy(update={"interval": each}), FeatureSettings()).window for each in measured]
+    assert windows == [timedelta(hours=12)] * 3 + [timedelta(seconds=12)]
+    odd = snapshot.model_copy(update={"interval": timedelta(seconds=3300)})
+    assert plan_features(odd, FeatureSettings()).window == timedelta(hours=11)

@@ -1,14 +1,20 @@
 """Scores, severities and what is said of flagged rows."""
 
 import json
+from datetime import timedelta
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.detectors.stored import Trained
-from server.pipeline.score import severity
+from server.domain.telemetry import Metric
+from server.pipeline.baselines import RawFallback
+from server.pipeline.features import KEYS, FeaturePlan
+from server.pipeline.score import Scoring, score_telemetry, severity
 
 
 def test_two_threads_score_the_same(fleet, baselines, trained) -> None:
@@ -40,6 +46,31 @@ def test_what_is_said_of_a_flagged_row_is_true(fleet, baselines, trained) -> Non
         assert about["value"] == pytest.approx(shown, rel=1e-8)
         assert about["level"] in {"global", "cohort", "site", "device"}
         assert about["n"] >= baselines.min_rows
+
+
+class EveryRow:
+    """A scorer that finds every row abnormal, and every column equally at fault."""
+
+    def score(self, matrix: Any) -> np.ndarray:
+        return np.full(len(matrix.z), -1.0)
+
+    def explain(self, matrix: Any, rows: np.ndarray) -> np.ndarray:
+        return np.ones((len(rows), matrix.z.shape[1]))
+
+
+def test_any_name_can_be_said_and_what_is_not_known_is_null() -> None:
+    """Names are JSON text whatever signs they hold; a missing value, and what is typical without baselines, are null."""
+    name = 'load %d 100 % %% "peak" \\ {0}'
+    plan = FeaturePlan((Metric.model_validate({"name": name}),), timedelta(hours=12), timedelta(hours=12))
+    keys = {key: np.zeros(2, bool if key == "reference" else np.int64) for key in KEYS}
+    features = {feature.name: np.array([7.25, np.nan]) for feature in plan.features}
+    scorer: Any = EveryRow()
+    trained = Trained("x", scorer, -0.5, "", np.linspace(-0.4, -0.1, 1001), 2)
+    block = pa.RecordBatch.from_pydict({**keys, **features})
+    scored = next(score_telemetry([block], Scoring(trained, RawFallback("none", plan))))
+    said = [json.loads(text)[0] for text in scored.column("contributions").to_pylist()]
+    assert [part["value"] for part in said] == [7.25, None]
+    assert {(part["metric"], part["typical"], part["level"], part["share"]) for part in said} == {(name, None, None, 1.0)}
 
 
 def test_naming_every_row_changes_nothing_else(fleet, baselines, trained) -> None:

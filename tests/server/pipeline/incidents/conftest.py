@@ -89,9 +89,9 @@ class Planted:
         batch = pa.RecordBatch.from_pydict({**self._keys(members, device), "time": time})
         return presence_in([batch], timedelta(hours=1))
 
-    def grouped(self, order: list[int] | None = None) -> Grouped:
+    def grouped(self, order: list[int] | None = None, settings: WalkSettings | None = None) -> Grouped:
         members = self.members(order)
-        run, snapshot = run_of(members)
+        run, snapshot = run_of(members, settings)
         return group_incidents(self.flagged(members), self.presence(members), members, run=run, snapshot=snapshot)
 
     def _keys(self, members: Members, device: np.ndarray) -> dict[str, np.ndarray]:
@@ -101,11 +101,11 @@ class Planted:
         return {"device": device, "cohort": cohort[device], "store": store[device], "customer": nobody}
 
 
-def run_of(members: Members) -> tuple[Run, Snapshot]:
+def run_of(members: Members, settings: WalkSettings | None = None) -> tuple[Run, Snapshot]:
     """A run and its snapshot of that many devices."""
     moment = datetime(2025, 3, 3, tzinfo=UTC)
     source = SourceSpec(connector="planted", location="")
-    run = Run(id="r-1", fleet=FLEET, settings=WalkSettings(), created=moment, source=source)
+    run = Run(id="r-1", fleet=FLEET, settings=settings or WalkSettings(), created=moment, source=source)
     snapshot = Snapshot(
         fleet=FLEET,
         sequence=1,

@@ -20,10 +20,11 @@ from server.domain.settings import DetectorSettings, WalkSettings
 from server.domain.suggestion import StandingSuggestion, SuggestionStatus
 from server.domain.telemetry import Fleet
 from server.errors import Unavailable
+from server.services.made import Stores, Toolbox
 from server.services.questions import Questions
 from server.services.reading.shelf import Shelf
 from server.services.reading.sources import Sources
-from server.services.stages import Stages, Stores, Toolbox
+from server.services.stages import Stages
 from server.services.walk import Walk
 from server.settings import Settings
 from server.storage.base import CorrectionRecords, DecisionMemory
@@ -120,7 +121,7 @@ def opened_desk(home: Any, corrections: FakeCorrections, memory: FakeMemory) -> 
     """A server over stores in a folder of their own, with the fakes in place of the stores of decisions."""
     app = App(Settings(home=home, threads=1, _env_file=None))  # pyright: ignore[reportCallIssue]
     kept = cast("CorrectionRecords", corrections)
-    tools = Toolbox(Connectors(), app.detectors, CATALOGUE, threads=1, clock=lambda: NOW)
+    tools = Toolbox(Connectors(), app.detectors, CATALOGUE, app.engine, clock=lambda: NOW)
     walk = Walk(app.records, Stages(Stores(lambda: app.telemetry, app.records, kept, app.artifacts), tools), lambda: NOW)
     sources = Sources(
         records=app.records,

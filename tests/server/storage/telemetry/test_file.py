@@ -43,6 +43,16 @@ def test_what_was_ingested_is_there_after_a_restart(tmp_path, make_source, make_
     again.close()
 
 
+def test_memory_stays_bounded_after_rows_were_stored_and_read(tmp_path, make_source, make_row, now):
+    """Giving memory back sets the limit again: it has to be the same one."""
+    store = DuckDBTelemetryStore(tmp_path / "t.duckdb", memory_limit="200MiB")
+    _ingest(store, make_source([make_row("a", 0), make_row("a", 1)]), now)
+    list(store.blocks(store.snapshot(FLEET), rows=10))
+    with store._cursor() as cursor:
+        assert cursor.execute("SELECT current_setting('memory_limit')").fetchall() == [("200.0 MiB",)]
+    store.close()
+
+
 def test_a_second_process_is_told_that_the_store_is_busy(tmp_path):
     """One process owns the file."""
     store = DuckDBTelemetryStore(tmp_path / "t.duckdb")

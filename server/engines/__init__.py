@@ -1,0 +1,1 @@
+"""What computes the stages that read whole tables: on this machine, or over many."""
