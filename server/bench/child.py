@@ -13,7 +13,7 @@ from typing import Any
 Figures = dict[str, Any]
 Program = Callable[[Mapping[str, Any]], Figures]
 
-_PROGRAMS = ("ours", "obvious", "peers", "persisting")
+_PROGRAMS = ("ours", "obvious", "peers", "persisting", "previewing")
 
 
 class Sections:

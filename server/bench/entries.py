@@ -39,7 +39,7 @@ class Owed(NamedTuple):
 STAGES, PROCESS = Owed(8.0, 1.2), Owed(5.0, 0.8)
 FEATURES, BASELINES = Owed(4.0, 0.5), Owed(4.0, 0.8)
 FOREST, ONE_ROW = Owed(3.5, 1.8), Owed(500.0, 100.0, 20.0)
-SQLITE, POSTGRES = Owed(25.0, 3.0), Owed(20.0, 3.0)
+SQLITE, POSTGRES = Owed(25.0, 6.0), Owed(20.0, 3.0)
 
 
 class Walked(NamedTuple):
@@ -179,7 +179,7 @@ def persisting(bench: "Bench") -> list[BenchRow]:
     count = bench.plan.anomalies
     rows = [_stored(bench, names[0], [f"sqlite:///{bench.home()}/records.db" for _ in range(bench.plan.rounds)], SQLITE)]
     url = os.environ.get(_POSTGRES)
-    if url is None:
+    if not url:
         return [*rows, BenchRow(names[1], Unit.SECONDS, None, note=f"skipped: {_POSTGRES} names no database")]
     return [*rows, _stored(bench, f"{count:,} {names[1]}", [url] * bench.plan.rounds, POSTGRES)]
 
@@ -188,6 +188,17 @@ def _stored(bench: "Bench", name: str, urls: list[str], owed: Owed) -> BenchRow:
     found = [bench.measure("persisting.store", url=url, rows=bench.plan.anomalies) for url in urls]
     mine, other = ([each[side] for each in found] for side in ("persist_scored", "add_all"))
     return compared(name, Unit.SECONDS, mine, other, against="SQLModel add_all", promise=owed.at(bench.size))
+
+
+def previews(bench: "Bench", home: str, run: str) -> list[BenchRow]:
+    """A preview as the person who asked waits for it, and what it takes of the processor."""
+    found = [bench.measure("previewing.preview", home=home, run=run) for _ in range(bench.plan.rounds)]
+    name, limit = "preview of a change to one cohort", 3.0 if bench.size in {"full", "large"} else 15.0
+    note = f"{found[0]['devices']:,} of {bench.plan.fleet.devices:,} devices reached"
+    return [
+        BenchRow(name, Unit.SECONDS, middle([each["seconds"] for each in found]), limit=limit, note=note),
+        BenchRow(f"{name}, CPU", Unit.CPU_SECONDS, middle([each["cpu"] for each in found])),
+    ]
 
 
 def commands(bench: "Bench", home: str) -> list[BenchRow]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from server.bench.entries import commands, detectors, forests, one_row, persisting, walks
+from server.bench.entries import commands, detectors, forests, one_row, persisting, previews, walks
 from server.bench.fleet import FleetSize, write_fleet
 from server.bench.report import BenchReport, BenchRow, Growth
 
@@ -103,6 +103,7 @@ def run_bench(size: Size, out: Path | None = None, say: Say = lambda _: None) ->
         for part in (forests, detectors, persisting):
             rows += part(bench)
         rows += one_row(bench, walked.home, walked.run)
+        rows += previews(bench, walked.home, walked.run)
         rows += commands(bench, walked.home)
         growth = _growth(bench) if plan.growth else ()
         seconds = time.perf_counter() - begin

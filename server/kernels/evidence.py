@@ -20,27 +20,38 @@ def add_evidence(
     strongest column's times the metric's weight; a row's is the p-norm over metrics. Missing columns (NaN, or a metric code
     of -1) say nothing.
     """
-    below, above = half_width
-    metrics = len(weight)
-    strongest, which = np.empty(metrics), np.empty(metrics, np.int64)
+    columns, metrics = len(metric_of), len(weight)
+    below, above = 1.0 / half_width[0], 1.0 / half_width[1]
+    square, strongest, part = np.empty(columns), np.empty(metrics), np.empty(metrics)
     for row in range(len(z)):
         strongest[:] = 0.0
-        which[:] = -1
-        for column in range(len(metric_of)):
+        for column in range(columns):
             metric, value = metric_of[column], np.float64(z[row, column])
-            if metric < 0 or np.isnan(value):
-                continue
-            scaled = value / (above[column] if value > 0 else below[column])
-            square = scaled * scaled
-            if square > strongest[metric]:
-                strongest[metric], which[metric] = square, column
+            scaled = value * (above[column] if value > 0 else below[column])
+            square[column] = scaled * scaled
+            if metric >= 0:
+                # a maximum that keeps its first argument where the second is NaN: no branch, so nothing to predict wrongly
+                strongest[metric] = square[column] if square[column] > strongest[metric] else strongest[metric]
         power_sum = 0.0
         for metric in range(metrics):
-            if which[metric] >= 0:
-                strongest[metric] = (weight[metric] * np.log1p(strongest[metric])) ** power
-                power_sum += strongest[metric]
+            part[metric] = _raised(weight[metric] * _log_of_one_more(strongest[metric]), power)
+            power_sum += part[metric]
         total[row] = power_sum ** (1.0 / power)
         if len(credit) and power_sum > 0:
-            for metric in range(metrics):
-                if which[metric] >= 0:
-                    credit[row, which[metric]] = strongest[metric] * total[row] / power_sum
+            for column in range(columns):
+                metric = metric_of[column]
+                if metric >= 0 and square[column] == strongest[metric]:
+                    credit[row, column] = part[metric] * total[row] / power_sum
+                    part[metric] = 0.0  # the first of equal columns has it all
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _log_of_one_more(square: float) -> float:
+    """log(1 + square): where that is not small the plain logarithm is as exact, and takes half the time."""
+    return np.log(1.0 + square) if square > 1e-3 else np.log1p(square)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _raised(evidence: float, power: float) -> float:
+    """Evidence to a power; to that of 1.5 by a square root, as a general power takes several times as long."""
+    return evidence * np.sqrt(evidence) if power == 1.5 else evidence**power

@@ -5,12 +5,16 @@ nodes: position p goes on at 2p + 1, plus one if the row's feature is above the 
 nodes that send every row left, so each row takes the same number of steps and eight rows can be walked at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+
+from server.kernels.ranked_forest import MOST_NODES, RankedForest, add_path_lengths_ranked, rank
 
 if TYPE_CHECKING:
     from sklearn.ensemble import IsolationForest
@@ -21,11 +25,12 @@ Singles: TypeAlias = npt.NDArray[np.float32]
 _ROWS_AT_ONCE = 256
 """Rows that are walked through one tree before the next: they and the tree stay in the first-level cache."""
 
-
 _MANY_ROWS = 64
+_ROWS_TO_RANK = 700
+"""From here on it costs less to ask every node of blocks of rows than to walk each row."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PackedForest:
     """T trees of depth D: features and thresholds of 2**D - 1 inner nodes, and the expected path length at all 2**(D+1) - 1.
 
@@ -45,10 +50,17 @@ class PackedForest:
 
     def score(self, rows: Singles) -> Floats:
         """Anomaly score of each row, in scikit-learn's sense: in [-1, 0), lower is more abnormal."""
-        total = np.zeros(len(rows))
-        add_path_lengths(rows, self.feature, self.threshold, self.path[:, len(self.feature[0]) :], total)
+        total, inner = np.zeros(len(rows)), self.feature.shape[1]
+        if len(rows) >= _ROWS_TO_RANK and inner <= MOST_NODES:
+            add_path_lengths_ranked(rows, self._ranked, total)
+        else:
+            add_path_lengths(rows, self.feature, self.threshold, self.path[:, inner:], total)
         scores: Floats = -(2.0 ** (-total / self.normaliser))
         return scores
+
+    @cached_property
+    def _ranked(self) -> RankedForest:
+        return rank(self.feature, self.threshold, self.path[:, self.feature.shape[1] :])
 
     def attribute(self, rows: Singles) -> Floats:
         """How much each feature shortened each row's mean path, in steps of a tree; shape (rows, features).
@@ -62,31 +74,50 @@ class PackedForest:
         return credit / len(self.feature)
 
 
+class TreeNodes(NamedTuple):
+    """One tree by node, parents before children: children (-1 at a leaf), column, threshold, samples, and what a row adds."""
+
+    left: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+    column: npt.NDArray[np.int64]
+    threshold: Floats
+    samples: npt.NDArray[np.int64]
+    length: Floats
+
+
 def pack(forest: "IsolationForest", columns: npt.NDArray[np.uint16]) -> PackedForest:
     """The packed form of a fitted forest whose trees see every column.
 
     `columns[i]` is the feature that the forest's column i stands for: a feature that was given twice is drawn twice as often.
     """
     samples = int(forest.max_samples_)
-    depth = int(np.ceil(np.log2(max(samples, 2))))
-    trees, inner = len(forest.estimators_), 2**depth - 1
-    feature = np.zeros((trees, inner), np.uint16)
-    threshold = np.full((trees, inner), np.inf, np.float32)
-    path = np.zeros((trees, 2 * inner + 1))
+    trees: list[TreeNodes] = []
     for index, estimator in enumerate(forest.estimators_):
         tree = estimator.tree_
         # the very sum that scikit-learn adds up for a row that ends there: another order would differ in the last bit
         mean = forest._average_path_length_per_tree[index]  # pyright: ignore[reportPrivateUsage]
         length = forest._decision_path_lengths[index] + mean - 1.0  # pyright: ignore[reportPrivateUsage]
+        column = np.maximum(tree.feature, 0)
+        trees.append(TreeNodes(tree.children_left, tree.children_right, column, tree.threshold, tree.n_node_samples, length))
+    return pack_trees(trees, columns, int(np.ceil(np.log2(max(samples, 2)))), samples)
+
+
+def pack_trees(trees: Sequence[TreeNodes], columns: npt.NDArray[np.uint16], depth: int, samples: int) -> PackedForest:
+    """The packed form of trees no deeper than `depth`, each grown on so many samples; `columns` as for `pack`."""
+    inner = 2**depth - 1
+    feature = np.zeros((len(trees), inner), np.uint16)
+    threshold = np.full((len(trees), inner), np.inf, np.float32)
+    path = np.zeros((len(trees), 2 * inner + 1))
+    for index, tree in enumerate(trees):
         place_nodes(
-            tree.children_left,
-            tree.children_right,
-            columns[np.maximum(tree.feature, 0)],
+            tree.left,
+            tree.right,
+            columns[tree.column],
             _round_down(tree.threshold),
-            _expected_paths(tree.children_left, tree.children_right, tree.n_node_samples, length),
+            _expected_paths(tree.left, tree.right, tree.samples, tree.length),
             (feature[index], threshold[index], path[index]),
         )
-    return PackedForest(feature, threshold, path, trees * average_path_length(samples))
+    return PackedForest(feature, threshold, path, len(trees) * average_path_length(samples))
 
 
 def average_path_length(samples: int) -> float:
@@ -232,25 +263,24 @@ def credit_path_changes(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def credit_leaves(rows: Singles, feature: npt.NDArray[np.uint16], threshold: Singles, path: Floats, credit: Floats) -> None:
-    """The same for many rows: each tree's credits are laid out by leaf first, so a row's are added without walking again."""
+    """The same for many rows: each tree's credits are summed up by leaf first, so a row adds a whole line of them at once."""
     depth = np.int64(np.log2(feature.shape[1] + 1) + 0.5)
     one, two, first = np.uint64(1), np.uint64(2), np.uint64(feature.shape[1])
-    leaves = feature.shape[1] + 1
-    columns = np.zeros((leaves, depth), np.uint16)
-    changes = np.zeros((leaves, depth))
+    leaves, columns = feature.shape[1] + 1, credit.shape[1]
+    changes = np.empty((leaves, columns))
     for tree in range(len(feature)):
         split, bound = feature[tree], threshold[tree]
+        changes[:] = 0.0
         for leaf in range(leaves):
             child = leaf + leaves - 1
-            for step in range(depth):
+            for _ in range(depth):
                 parent = (child - 1) // 2
-                columns[leaf, step] = split[parent]
-                changes[leaf, step] = path[tree, parent] - path[tree, child]
+                changes[leaf, split[parent]] += path[tree, parent] - path[tree, child]
                 child = parent
         for at in range(len(rows)):
             row, p = rows[at], np.uint64(0)
             for _ in range(depth):
                 p = two * p + one + np.uint64(row[split[p]] > bound[p])
-            own, change = columns[p - first], changes[p - first]
-            for step in range(depth):
-                credit[at, own[step]] += change[step]
+            own, change = credit[at], changes[p - first]
+            for column in range(columns):
+                own[column] += change[column]

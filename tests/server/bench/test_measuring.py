@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from server.bench import forests, obvious, ours
+from server.bench import forests, obvious, ours, previewing
 from server.bench.child import Sections, peak_mib, program
 from server.bench.fleet import FleetSize, write_fleet
 from server.bench.runner import PLANS, Bench, ChildFailedError
@@ -71,3 +71,13 @@ def test_peers_are_given_a_matrix_of_all_columns() -> None:
     z = forests.some_rows(20)
     assert forests.design_of(z).z is z
     assert len(forests.design_of(z).columns) == z.shape[1]
+
+
+@pytest.mark.slow
+def test_a_preview_is_measured_on_a_walked_home_and_reaches_one_cohort(tmp_path: Path) -> None:
+    """The change is to one of twelve models, so some devices are reached and most are not."""
+    write_fleet(path := tmp_path / "f.parquet", FleetSize(12_000, 24, metrics=2))
+    run = ours.walk({"home": str(tmp_path / "home"), "path": str(path)})["run"]
+    found = previewing.preview({"home": str(tmp_path / "home"), "run": run})
+    assert found["devices"] == 2
+    assert found["seconds"] > 0

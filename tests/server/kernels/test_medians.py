@@ -98,3 +98,13 @@ def test_rows_are_sorted_by_group_stably(codes: list[int]) -> None:
     kept = np.flatnonzero(array >= 0)
     np.testing.assert_array_equal(order, kept[np.argsort(array[kept], kind="stable")])
     np.testing.assert_array_equal(np.diff(bounds), np.bincount(array[kept], minlength=7))
+
+
+def test_the_rest_is_the_same_without_the_median_absolute_deviation() -> None:
+    """What is not asked for is left as it was."""
+    column, codes = np.random.default_rng(3).normal(size=900), np.repeat(np.arange(3, dtype=np.int32), 300)
+    order, bounds = rows_by_group(codes, 3)
+    made = np.full((3, 4), np.nan)
+    group_statistics(column, order, bounds, made, np.empty((2, 301)), mad=False)
+    assert np.isnan(made[:, 1]).all()
+    assert np.array_equal(made[:, [0, 2, 3]], statistics(column, codes, 3)[:, [0, 2, 3]])
