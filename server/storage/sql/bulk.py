@@ -52,10 +52,12 @@ def chunks(
         for batch in rows:
             yield from chunks(pa.Table.from_batches([batch]), columns, order)
         return
-    usable = _checked(rows, columns)
+    (usable,) = _checked(rows, columns).combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], columns)]
     # in the order of an index its pages are filled one after the other instead of at random
-    for batch in usable.sort_by(list(order)).combine_chunks().to_batches(max_chunksize=_ROWS_AT_ONCE):
-        yield batch
+    places = pc.call_function("sort_indices", [usable], pc.SortOptions(list(order)))
+    for start in range(0, usable.num_rows, _ROWS_AT_ONCE):
+        # taken bit by bit, into memory that the bit before has given back
+        yield usable.take(places.slice(start, _ROWS_AT_ONCE))
 
 
 def _checked(rows: pa.Table, columns: pa.Schema) -> pa.Table:
@@ -101,8 +103,13 @@ def _copy(connection: Connection, table: Table, names: list[str], chunk: pa.Reco
     full = [pa.repeat(value, chunk.num_rows) for value in same.values()]
     text = io.BytesIO()
     pa_csv.write_csv(pa.record_batch([*full, *chunk.columns], names=names), text, pa_csv.WriteOptions(include_header=False))
+    with driver_of(connection).cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        copy.write(text.getbuffer())
+
+
+def driver_of(connection: Connection) -> psycopg.Connection:
+    """PostgreSQL's own connection, which can COPY."""
     driver = connection.connection.driver_connection
     if not isinstance(driver, psycopg.Connection):
         raise TypeError(f"expected a connection of psycopg, not {type(driver).__name__}")
-    with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        copy.write(text.getbuffer())
+    return driver

@@ -13,7 +13,9 @@ from server.errors import AnomalystError
 from server.storage.sql import anomalies, audit, baselines, detectors, incidents, registers, runs, scored
 from server.storage.sql.corrections import SqlCorrectionRecords
 from server.storage.sql.database import Database
+from server.storage.sql.pruning import SqlRetention
 from server.storage.sql.schema import bring_up_to_date
+from server.storage.sql.state import State
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,12 +32,22 @@ class SqlRecords:
         except AnomalystError:
             self._database.close()
             raise
-        self._corrections = SqlCorrectionRecords(self._database)
+        self._corrections, self._state = SqlCorrectionRecords(self._database), State(self._database)
+        self._retention = SqlRetention(self._database)
 
     @property
     def corrections(self) -> SqlCorrectionRecords:
         """What people said and decided, in the same database: open until these records are closed."""
         return self._corrections
+
+    @property
+    def retention(self) -> SqlRetention:
+        """The removal of old runs, in the same database: open until these records are closed."""
+        return self._retention
+
+    def state(self) -> str | None:
+        """A token that changes with every commit, of any process; None where it cannot be told at once."""
+        return self._state.now()
 
     def copy_to(self, path: Path) -> bool:
         """Write one state of all records to a new file, while others go on; False where they are on a database server."""
@@ -168,4 +180,5 @@ class SqlRecords:
 
     def close(self) -> None:
         """Give back all connections."""
+        self._state.close()
         self._database.close()

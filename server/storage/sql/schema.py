@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from server.errors import Unavailable
 from server.storage.sql.database import Database
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration, which this code is written for."""
 
 _LOCK = "anomalyst schema"

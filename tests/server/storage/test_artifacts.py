@@ -4,7 +4,9 @@ import errno
 import hashlib
 import os
 import random
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import ArtifactDamaged, InvalidInput, NotFound, Unavailable
+from server.pipeline.parts import files_of, write_parts
+from server.storage import artifacts
 from server.storage.artifacts import ArtifactFolder
 from server.storage.base import ArtifactStore
 
@@ -81,6 +85,29 @@ def test_a_second_open_reads_nothing(folder: ArtifactFolder, monkeypatch: pytest
     folder.open("run-1", name)
     monkeypatch.delattr(hashlib, "file_digest")
     folder.open("run-1", name)
+
+
+def test_a_large_file_is_not_hashed_again_when_it_is_opened(folder: ArtifactFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its hash was taken when its last change was older than a tick, so any change since then shows."""
+    monkeypatch.setattr(artifacts, "_LARGE", len(CONTENT) - 1)
+    name = folder.write("run-1", "a", ".json", _fill())
+    damaged = folder.write("run-1", "b", ".json", _fill())
+    folder.open("run-1", damaged).write_bytes(CONTENT[:-1] + b"!")
+    with pytest.raises(ArtifactDamaged):
+        folder.open("run-1", damaged)
+    monkeypatch.delattr(hashlib, "file_digest")
+    assert folder.open("run-1", name).read_bytes() == CONTENT
+
+
+def test_a_file_written_within_a_tick_of_its_hash_is_hashed_again(
+    folder: ArtifactFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change within the same tick would leave the same time stamp."""
+    monkeypatch.setattr(artifacts, "_CLOCK_TICK_NS", 3_600_000_000_000)
+    name = folder.write("run-1", "a", ".json", _fill())
+    monkeypatch.delattr(hashlib, "file_digest")
+    with pytest.raises(AttributeError, match="file_digest"):
+        folder.open("run-1", name)
 
 
 def test_writing_again_mends_a_damaged_artifact(folder: ArtifactFolder) -> None:
@@ -190,6 +217,39 @@ def test_a_living_writers_file_is_not_swept(folder: ArtifactFolder) -> None:
         assert path.exists()
 
     folder.write("run-1", "a", ".json", slow)
+
+
+def test_another_hosts_file_is_not_swept_before_a_day_has_passed(tmp_path: Path) -> None:
+    """Where hosts share a folder, a process id says nothing of the other host's processes."""
+    shared = ArtifactFolder(tmp_path / "artifacts", shared=True)
+    name = shared.write("run-1", "a", ".json", _fill())
+    other, old = (tmp_path / f"artifacts/run-1/{letter}-0.partial-other_host.example-1" for letter in "bc")
+    other.write_bytes(b"")
+    old.write_bytes(b"")
+    os.utime(old, (1, 1))
+    own = f"{re.sub('[^A-Za-z0-9._]', '_', socket.gethostname())}-{os.getpid()}"
+
+    def slow(path: Path) -> None:
+        path.write_bytes(CONTENT[:9])
+        assert path.name.endswith(f".partial-{own}")
+        assert shared.sweep() == 0
+
+    second = shared.write("run-1", "a", ".json", slow)
+    assert sorted(each.name for each in (tmp_path / "artifacts/run-1").iterdir()) == sorted([name, second, other.name])
+
+
+def test_a_list_is_opened_only_with_all_its_parts(folder: ArtifactFolder) -> None:
+    """A part that is damaged or gone is named, and so is the stage that makes it anew."""
+    parts = [folder.write("run-1", "score_telemetry", ".parquet", _fill(content)) for content in (b"one", b"two")]
+    name = folder.write("run-1", "score_telemetry", ".parts", lambda path: write_parts(path, parts))
+    assert files_of(folder.open("run-1", name)) == tuple(folder.open("run-1", part) for part in parts)
+    second = folder.open("run-1", parts[1])
+    second.write_bytes(b"tow")
+    with pytest.raises(ArtifactDamaged, match=rf"{parts[1]}.*Run score_telemetry again"):
+        folder.open("run-1", name)
+    second.unlink()
+    with pytest.raises(NotFound, match=parts[1]):
+        folder.open("run-1", name)
 
 
 def test_a_full_disk_is_unavailable_and_earlier_artifacts_still_open(folder: ArtifactFolder) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -431,3 +432,37 @@ def test_batches_dictionaries_and_narrow_integers_are_taken_as_they_are(records:
     rows = rows.set_column(12, "detector_version", pa.array([1] * 6, pa.int8()))
     assert records.persist_scored(run, "s1", iter(rows.to_batches(max_chunksize=2)), []) == 6
     assert records.anomalies("acme", AnomalyFilter()) == (anomalies[::-1], 6)
+
+
+def test_anomalies_in_many_packets_are_found_by_filter_page_and_id(records: Records) -> None:
+    """More than fit in one packet of what is searched and of ids: counts, order, pages, ids and near matches are right."""
+    records.add_run(run := a_run())
+    few = [an_anomaly(number, run) for number in range(8)]
+    many = anomaly_rows(few).take(pa.array(np.arange(40_000) % 8))
+    ids = [f"a-{number * 7919 % 40_009:05x}" for number in range(40_000)]
+    many = _with(many, "id", list(ids))
+    records.persist_scored(run, "s1", iter(many.to_batches(max_chunksize=15_000)), [])
+    severity = many["severity"].to_pylist()
+    order = sorted(range(40_000), key=list(zip(severity, ids, strict=True)).__getitem__, reverse=True)
+    for offset in (0, 16_380, 32_760, 39_990):
+        found, total = records.anomalies("acme", AnomalyFilter(), limit=20, offset=offset)
+        assert ([each.id for each in found], total) == ([ids[at] for at in order[offset : offset + 20]], 40_000)
+    own = [at for at in order if many["device"][at].as_py() == few[3].device]
+    found, total = records.anomalies("acme", AnomalyFilter(device=few[3].device), limit=3, offset=4_000)
+    assert ([each.id for each in found], total) == ([ids[at] for at in own[4_000:4_003]], len(own))
+    for at in (0, 12_345, 39_999, ids.index(min(ids)), ids.index(max(ids))):
+        assert records.anomaly("acme", ids[at]) == few[at % 8].model_copy(update={"id": ids[at]})
+    for missing in ("a-", "a-zzz", "b", ids[7] + "0"):
+        with pytest.raises(NotFound):
+            records.anomaly("acme", missing)
+    with pytest.raises(NotFound, match=ids[9]):
+        records.anomaly("acme", ids[9] + "x")
+
+
+def test_an_id_that_comes_in_two_batches_is_refused(records: Records) -> None:
+    """Unique within the set, however it is handed over."""
+    records.add_run(run := a_run())
+    rows = anomaly_rows([an_anomaly(1, run), an_anomaly(2, run), an_anomaly(1, run)])
+    with pytest.raises(InvalidInput, match="there twice"):
+        records.persist_scored(run, "s1", iter(rows.to_batches(max_chunksize=1)), [])
+    assert records.anomalies("acme", AnomalyFilter()) == ([], 0)

@@ -12,11 +12,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from server.domain.anomaly import AnomalyFilter
+from server.domain.anomaly import Anomaly, AnomalyFilter
 from server.domain.run import Run, SourceSpec
 from server.domain.settings import WalkSettings
 from server.domain.telemetry import Fleet
 from server.errors import InvalidInput, Unavailable
+from server.storage.columns import anomaly_rows
 from server.storage.sql import SqlRecords, schema
 from server.storage.sql.database import Database
 from server.storage.tables import SQLModel
@@ -49,8 +50,9 @@ def test_the_tables_of_corrections_come_and_go_without_the_others(empty_url: str
     corrections = {"feedback", "expected_rule", "suggestion", "preview", "effect"}
     schema.migrate(empty_url, "0002")
     before = _tables(empty_url)
-    schema.migrate(empty_url)
+    schema.migrate(empty_url, "0003")
     assert _tables(empty_url) - before == corrections
+    schema.migrate(empty_url)
     records = SqlRecords(empty_url)
     records.add_run(
         run := Run(id="run-1", fleet=Fleet(), settings=WalkSettings(), created=datetime(2026, 1, 1, tzinfo=UTC), source=SOURCE)
@@ -61,6 +63,46 @@ def test_the_tables_of_corrections_come_and_go_without_the_others(empty_url: str
     records = SqlRecords(empty_url)
     assert (records.runs("default"), records.corrections.rules("default")) == ([run], [])
     records.close()
+
+
+def test_anomalies_are_the_same_after_a_way_back_to_rows_and_forth(empty_url: str) -> None:
+    """Down to the release that kept a row for each, whose rows are whole, and up again: ids, order, filters and all columns."""
+    records = SqlRecords(empty_url)
+    records.add_run(
+        run := Run(id="run-1", fleet=Fleet(), settings=WalkSettings(), created=datetime(2026, 1, 1, tzinfo=UTC), source=SOURCE)
+    )
+    stored = [_anomaly(run, number) for number in range(20_000)]
+    records.persist_scored(run, "s1", anomaly_rows(stored), [])
+    wanted = AnomalyFilter(device="device-3", min_severity=40)
+    before = records.anomalies("default", wanted, limit=20)
+    records.close()
+    schema.migrate(empty_url, "0003")
+    database = Database(empty_url)
+    with database.reading() as connection:
+        rows = connection.execute(text("SELECT id, device, top_metric, severity FROM anomaly ORDER BY place")).all()
+    database.close()
+    worst_first = sorted(stored, key=lambda each: (each.severity, each.id), reverse=True)
+    assert rows == [(each.id, each.device, each.top_metric, each.severity) for each in worst_first]
+    records = SqlRecords(empty_url)
+    assert records.anomalies("default", wanted, limit=20) == before
+    assert records.anomaly("default", stored[17].id) == stored[17]
+    records.close()
+
+
+def _anomaly(run: Run, number: int) -> Anomaly:
+    return Anomaly(
+        id=f"a-{number * 7919 % 20_011:05x}",
+        fleet=run.fleet,
+        run=run.id,
+        device=f"device-{number % 7}",
+        time=run.created,
+        score=-0.5,
+        threshold=-0.4,
+        severity=number % 101,
+        confidence=0.5,
+        detector_version=1,
+        incident="i-1" if number % 3 else "",
+    )
 
 
 def test_the_migrations_make_what_the_tables_say(empty_url: str) -> None:
