@@ -99,18 +99,18 @@ MIN_ROWS = 50
 
 
 def usable_columns(reference: DesignMatrix, settings: DetectorSettings) -> npt.NDArray[np.int64]:
-    """Columns with values, more variance than `min_variance` and a domain weight above 0.
+    """Columns with values, more variance than `min_variance` and a domain weight above 0, as the rows to fit on say.
 
     Raises:
-        NotEnoughData: fewer than 50 rows.
+        NotEnoughData: fewer than 50 rows that may be fitted on.
         InvalidInput: no column is left; the message says what each was dropped for.
     """
-    rows = len(reference.z)
-    if rows < MIN_ROWS:
-        raise NotEnoughData("training", rows, MIN_ROWS, "Ingest more telemetry, or widen the window.")
-    known = np.isfinite(reference.z)
+    z = reference.z if reference.reference.all() else reference.z[reference.reference]
+    if len(z) < MIN_ROWS:
+        raise NotEnoughData("training", len(z), MIN_ROWS, "Ingest more telemetry, or widen the window.")
+    known = np.isfinite(z)
     empty = ~known.any(axis=0)
-    variance = np.where(known, reference.z, 0).var(axis=0, dtype=np.float64)
+    variance = np.where(known, z, 0).var(axis=0, dtype=np.float64)
     flat = ~empty & (variance <= settings.min_variance)
     silent = np.array([weight(column, settings) == 0 for column in reference.columns])
     keep = np.flatnonzero(~(empty | flat | silent))

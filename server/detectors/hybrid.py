@@ -37,6 +37,13 @@ class TrainedPart:
         """Weighted surprisal of each row."""
         return self.weight * self.tail.surprisal(-self.scorer.score(matrix))
 
+    def credit(self, matrix: DesignMatrix) -> Floats:
+        """Each row's surprisal, split as the part itself splits what speaks for an anomaly; shape (rows, columns)."""
+        own = np.maximum(self.scorer.explain(matrix, np.arange(len(matrix.z))), 0.0)
+        whole = own.sum(axis=1, keepdims=True)
+        share = np.divide(own, whole, out=np.full(own.shape, 1.0 / own.shape[1]), where=whole > 0)
+        return share * self.surprisal(matrix)[:, None]
+
 
 @dataclass(frozen=True, slots=True)
 class HybridScorer:
@@ -49,15 +56,11 @@ class HybridScorer:
         return -sum((part.surprisal(matrix) for part in self.parts.values()), np.zeros(len(matrix.z)))
 
     def explain(self, matrix: DesignMatrix, rows: Rows) -> Floats:
-        """See `Scorer.explain`: each part's surprisal, split as the part itself splits what speaks for an anomaly."""
+        """See `Scorer.explain`: the sum of the parts' own."""
         chosen = take_rows(matrix, rows)
         credit = np.zeros((len(rows), len(matrix.columns)))
-        everything = np.arange(len(rows))
         for part in self.parts.values():
-            own = np.maximum(part.scorer.explain(chosen, everything), 0.0)
-            whole = own.sum(axis=1, keepdims=True)
-            share = np.divide(own, whole, out=np.full(own.shape, 1.0 / own.shape[1]), where=whole > 0)
-            credit += share * part.surprisal(chosen)[:, None]
+            credit += part.credit(chosen)
         return credit
 
     def state(self) -> ScorerState:

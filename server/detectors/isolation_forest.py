@@ -1,4 +1,4 @@
-"""scikit-learn's Isolation Forest on all columns, scored in packed form."""
+"""An Isolation Forest on all columns, grown as scikit-learn grows it and scored in packed form."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,8 @@ import numpy.typing as npt
 from server.detectors.base import DesignMatrix, Detector, Floats, Rows, ScorerState, Singles, usable_columns, weight
 from server.domain.baseline import Statistic
 from server.domain.settings import DetectorSettings
-from server.kernels.forest import PackedForest, pack
+from server.kernels.forest import PackedForest
+from server.kernels.grown_forest import grow
 
 _COPIES_AT_WEIGHT_ONE = 4
 """A split draws its column at random, so a domain's weight is how many copies of its columns are in the draw: in quarters."""
@@ -54,11 +55,10 @@ class IsolationForestDetector(Detector):
 
     def fit(self, reference: DesignMatrix, settings: DetectorSettings) -> ForestScorer:
         """See `Detector.fit`."""
-        from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - takes two seconds, and only training needs it
-
         usable = usable_columns(reference, settings)
         columns = np.array([i for i in usable if reference.columns[i].statistic in self._statistics], np.int64)
-        rows = np.unique(np.linspace(0, len(reference.z) - 1, min(len(reference.z), _FIT_ROWS)).astype(np.int64))
+        fitted = np.flatnonzero(reference.reference)
+        rows = fitted[np.unique(np.linspace(0, len(fitted) - 1, min(len(fitted), _FIT_ROWS)).astype(np.int64))]
         chosen = reference.z[np.ix_(rows, columns)]
         medians = np.nanmedian(chosen, axis=0).astype(np.float32)
         filled = np.where(np.isnan(chosen), medians, chosen)
@@ -66,14 +66,14 @@ class IsolationForestDetector(Detector):
         if len(set(copies)) == 1:
             copies = [1] * len(columns)
         drawn = np.repeat(np.arange(len(columns)), copies)
-        forest = IsolationForest(
-            n_estimators=settings.n_estimators,
-            # untyped, so its default of "auto" reads as the type
-            max_samples=min(settings.max_samples, len(filled)),  # pyright: ignore[reportArgumentType]
-            random_state=settings.random_state,
+        forest = grow(
+            filled[:, drawn],
+            drawn.astype(np.uint16),
+            trees=settings.n_estimators,
+            samples=min(settings.max_samples, len(filled)),
+            seed=settings.random_state,
         )
-        forest.fit(filled[:, drawn])
-        return ForestScorer(columns, medians, pack(forest, drawn.astype(np.uint16)))
+        return ForestScorer(columns, medians, forest)
 
     def restore(self, state: ScorerState) -> ForestScorer:
         """See `Detector.restore`."""
