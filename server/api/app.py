@@ -17,19 +17,23 @@ from server.api import (
     approvals,
     audit,
     baselines,
+    callers,
     devices,
     docs,
     exports,
     feedback,
     incidents,
+    keeping,
     overview,
     runs,
     suggestions,
+    uploads,
 )
 from server.api.door import Door
 from server.api.errors import Masking, Problem, add_translation, as_json
 from server.api.fields import refuse_unknown
 from server.api.headers import SafeHeaders
+from server.api.metering import Metered
 from server.api.pages import pages
 from server.api.pages.rendering import as_page
 from server.api.pages.sessions import Sessions, signing_key
@@ -39,7 +43,22 @@ from server.tools.web import Guarded
 
 PREFIX = "/api/v1"
 MOST_BYTES = 1 << 20
-_SUBJECTS = (runs, overview, anomalies, incidents, devices, baselines, feedback, suggestions, approvals, exports, audit)
+_SUBJECTS = (
+    runs,
+    overview,
+    anomalies,
+    incidents,
+    devices,
+    baselines,
+    feedback,
+    suggestions,
+    approvals,
+    exports,
+    audit,
+    uploads,
+    callers,
+    keeping,
+)
 _PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
 _REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 404, 409, 422, 503), _PROBLEM)
 
@@ -75,7 +94,7 @@ def build_api(
         max_body_size=MOST_BYTES,
         generate_unique_id_function=_named_after_its_function,
     )
-    api.state.desk, api.state.door = desk, Door.of(desk.app.settings, verifier)
+    api.state.desk, api.state.door = desk, Door(desk.app.settings, verifier, desk.limit)
     api.state.sessions = Sessions(signing_key(desk.app.settings.home, desk.app.settings.tokens))
     add_translation(api, _rendered)
     for router in (docs.router, pages.router, _routes()):  # the last one ends with what answers all other paths
@@ -83,6 +102,7 @@ def build_api(
     if beside is not None:
         api.mount("/", beside)
     api.add_middleware(Masking, render=_rendered)
+    api.add_middleware(Metered, prefix=PREFIX, meters=desk.meters)
     api.add_middleware(SafeHeaders)
     api.add_middleware(Guarded, security=security)
     return api

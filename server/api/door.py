@@ -28,17 +28,14 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 class Door:
     """Knows callers by the tokens that `verifier` knows; without one, the local user, who may not approve through it.
 
+    `limit` is the one that tool calls are counted by: a caller has one allowance, whichever way they come.
+
     A call without a token shows no person behind it, so approvals then need the page, the chat or the command line.
     """
 
     settings: Settings
     verifier: Verifier | None
     limit: RateLimit
-
-    @classmethod
-    def of(cls, settings: Settings, verifier: Verifier | None) -> "Door":
-        """The door of a server with these settings."""
-        return cls(settings, verifier, RateLimit(settings.serve.calls_per_minute))
 
     async def admit(self, request: HTTPConnection) -> Caller:
         """Who makes this request.
@@ -110,7 +107,8 @@ async def _admitted(
     door: Annotated[Door, Depends(_door)],
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Caller:
-    return await door.admit(request)
+    by = request.state.caller = await door.admit(request)
+    return by
 
 
 Parts = Annotated[App, Depends(_app)]

@@ -26,6 +26,7 @@ from server.errors import (
     RunBusy,
     StageNotReady,
     StoreBusy,
+    TelemetryPruned,
     Unavailable,
 )
 from server.tools.errors import masked
@@ -46,6 +47,7 @@ class PageExpired(NotAllowed):
 STATUS: Mapping[type[AnomalystError], int] = {
     StageNotReady: 409,
     NotFound: 404,
+    TelemetryPruned: 404,
     InvalidInput: 422,
     PathNotAllowed: 422,
     NotEnoughData: 422,

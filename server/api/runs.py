@@ -7,14 +7,15 @@ from pydantic import Field
 
 from server.api.door import AtDesk, By, Parts, Reader, Runner
 from server.api.fields import Asked, FleetName, Limit, Offset, RunName
-from server.api.starting import AskedRun, started
-from server.domain.run import Run, Stage, require_ready
+from server.api.starting import AskedRun
+from server.domain.run import Run, SourceSpec, Stage, require_ready
 from server.domain.telemetry import Frozen
 from server.tools.answers import RunAnswer, RunLine, Stopped, run_answer, run_line
 from server.tools.auditing import note
 from server.tools.caller import Caller
 from server.tools.desk import Desk
 from server.tools.jobs import Work
+from server.tools.starting import started
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -51,7 +52,8 @@ def list_runs(
 @router.post("", status_code=201)
 def start_run(asked: AskedRun, desk: AtDesk, by: By, _: Runner, response: Response) -> RunAnswer:
     """Start a run, with nothing done yet. Next: POST /runs/{run}/advance."""
-    run = started(desk, by, asked)
+    source = SourceSpec(connector=asked.connector, location=asked.location, options=asked.options)
+    run = started(desk, by, source, asked.fleet, asked.request_id)
     response.headers["Location"] = f"/api/v1/runs/{run.id}"
     return _shown(desk, by, run)
 

@@ -31,7 +31,12 @@ from server.tools.pages import AtRiskList, with_cursor
 
 ChangeId = Annotated[str, Field(min_length=1, max_length=200, description="A change's id, see what_changed.")]
 GroupBy = Annotated[
-    str, Field(min_length=1, max_length=100, description="store, customer, or a cohort column such as ModelId or OsVersionId.")
+    str,
+    Field(
+        min_length=1,
+        max_length=100,
+        description="store, customer, cohort, device, or a cohort column such as ModelId.",
+    ),
 ]
 
 
@@ -107,7 +112,8 @@ class ComparisonTools:
     ) -> ChangeReport:
         """Rank recorded changes (OS updates, rollouts) near an onset by how well having them explains who is affected.
 
-        It is association with both rates and the odds of chance, not proof; it may find no recorded change, and then says so.
+        Name an `incident`, or a time by `since` and `until`. It is association with both rates and the odds of chance, not
+        proof; it may find no recorded change, and then says so.
 
         Example: {"incident": "i-3f9c2b7d10aa"}
         """
@@ -130,6 +136,8 @@ class ComparisonTools:
         cursor: Cursor | None = None,
     ) -> AtRiskList:
         """List devices that share what an incident's devices share (or a change) and are not affected yet: who may be next.
+
+        Name an `incident` or a `change`.
 
         Example: {"incident": "i-3f9c2b7d10aa", "limit": 20}
         """

@@ -16,6 +16,7 @@ from server.tools.applying import apply_tool
 from server.tools.caller import who
 from server.tools.desk import Desk
 from server.tools.fields import Cursor, DeviceName, FleetName, Limit, MetricName, SuggestionId, next_cursor, offset
+from server.tools.kept import RestsOn
 from server.tools.offered import Offered, changing, reading
 
 Cohort = Annotated[str, Field(min_length=1, max_length=300, description="Only this cohort, such as 'Zebra / TC57 / 13.4'.")]
@@ -56,8 +57,8 @@ class CorrectionTools:
         titles = ("Suggest adjusted baselines", "Suggest detector settings", "Suggest a rollback")
         return (
             *(changing(each, title, Scope.FEEDBACK, repeatable=False) for each, title in zip(suggest, titles, strict=True)),
-            reading(self.preview_suggestion, "Preview a suggestion"),
-            reading(self.list_suggestions, "List suggestions"),
+            reading(self.preview_suggestion, "Preview a suggestion", None),
+            reading(self.list_suggestions, "List suggestions", RestsOn.STORES | RestsOn.CLOCK),
             changing(apply_tool(self._desk), "Apply an approved suggestion", Scope.FEEDBACK, repeatable=True, destructive=True),
             reading(self.list_effects, "List effects"),
         )
@@ -83,7 +84,7 @@ class CorrectionTools:
     def suggest_detector_settings(
         self,
         *,
-        direction: Annotated[Literal["fewer", "more"], Field(description="Whether there shall be fewer or more anomalies.")]
+        direction: Annotated[Literal["fewer", "more"], Field(description="Fewer or more anomalies, by how much is worked out.")]
         | None = None,
         contamination: Annotated[float, Field(gt=0, le=0.5, description="Share of rows to flag.")] | None = None,
         alerts_per_day: Annotated[float, Field(gt=0, le=1_000_000, description="Anomalies a day to allow the fleet.")]
@@ -118,9 +119,10 @@ class CorrectionTools:
         return self._app.corrections.suggest_rollback(who(Scope.FEEDBACK), fleet=fleet, to_version=to_version)
 
     def preview_suggestion(self, suggestion: SuggestionId) -> Preview:
-        """Show exactly what a suggestion would do: anomalies removed and added, by verdict, incidents touched, and the gate.
+        """Show exactly what a suggestion would do: anomalies removed and added, incidents touched, whether it may pass.
 
-        Show its counts to the person who decides; `hidden_true` and a gate finding that is not passed speak against it.
+        Show its counts to the person who decides; `hidden_true` (true anomalies that it would hide) and findings of the gate
+        that are not passed speak against it.
 
         Example: {"suggestion": "s-10aa3f9c2b7d"}
         """
@@ -129,7 +131,7 @@ class CorrectionTools:
     def list_suggestions(
         self,
         *,
-        status: Annotated[SuggestionStatus, Field(description="Only those that stand so.")] | None = None,
+        status: Annotated[SuggestionStatus, Field(description="Only suggestions in this state.")] | None = None,
         fleet: FleetName | None = None,
         limit: Limit = 20,
         cursor: Cursor | None = None,

@@ -1,6 +1,7 @@
-"""What all tools share: the server's parts, the walks under way, the counters, and who is told of a change."""
+"""What all tools share: the server's parts, the walks under way, the counters and limits, and who is told of a change."""
 
 import asyncio
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +11,9 @@ from server.app import App
 from server.domain.run import Stage
 from server.tools.auditing import note
 from server.tools.jobs import Job, Jobs
+from server.tools.limits import RateLimit
 from server.tools.meters import Meters
+from server.tools.quality import Quality
 
 WALKS_AT_ONCE = 4
 _AUDITED_HERE = frozenset({"advance_run", *(stage.value for stage in Stage)})
@@ -25,6 +28,9 @@ class Desk:
         self.changes = InMemorySubscriptionBus()
         self.jobs = Jobs(self._ended, WALKS_AT_ONCE)
         self.meters = Meters(self.jobs.counts)
+        self.meters.also(Quality(app))
+        self.limit = RateLimit(app.settings.serve.calls_per_minute)
+        self.starting = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> Self:

@@ -11,6 +11,14 @@ MOST_ROWS = 200
 _ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 
 RunId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", max_length=64, description="A run's id, see list_runs.")]
+ShownRun = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,63}$",
+        max_length=64,
+        description="Only what this run found; if left out, the fleet's newest run that has anomalies.",
+    ),
+]
 AnomalyId = Annotated[str, Field(pattern=_ID, max_length=128, description="An anomaly's id, see list_anomalies.")]
 IncidentId = Annotated[str, Field(pattern=_ID, max_length=128, description="An incident's id, see list_incidents.")]
 SuggestionId = Annotated[str, Field(pattern=_ID, max_length=128, description="A suggestion's id, see list_suggestions.")]
@@ -24,6 +32,9 @@ FleetName = Annotated[
 ]
 DeviceName = Annotated[str, Field(min_length=1, max_length=200, description="A device's name, as its telemetry spells it.")]
 MetricName = Annotated[str, Field(min_length=1, max_length=200, description="A metric, such as TotalBatteryLevelDrop.")]
+AtFault = Annotated[
+    str, Field(min_length=1, max_length=200, description="Only where this metric is most at fault, such as OfflineTime.")
+]
 Since = Annotated[
     str, Field(max_length=40, description="Earliest time, ISO 8601 such as 2026-03-01T00:00:00Z; UTC where no zone is given.")
 ]
@@ -32,11 +43,15 @@ Until = Annotated[
 ]
 Limit = Annotated[int, Field(ge=1, le=MOST_ROWS, description="Most entries to answer with.")]
 Cursor = Annotated[
-    str, Field(pattern=r"^[0-9]{1,9}$", max_length=9, description="Where to go on: the `cursor` of the answer before.")
+    str, Field(pattern=r"^[0-9]{1,9}$", max_length=9, description="For the next page: the `cursor` of the answer before.")
 ]
 RequestId = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$", max_length=100, description="Your name for this request: sent again, it joins."),
+    Field(
+        pattern=r"^[A-Za-z0-9_.:-]{1,100}$",
+        max_length=100,
+        description="A name of your choice: the same request sent again under it does nothing twice.",
+    ),
 ]
 Note = Annotated[str, Field(max_length=2000, description="Why, in the person's own words.")]
 

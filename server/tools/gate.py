@@ -1,6 +1,6 @@
 """The gate that every request passes: who it is, how often it calls, which tool, with which scope, and with which arguments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -14,25 +14,26 @@ from server.domain.identity import Scope
 from server.errors import AnomalystError
 from server.tools.arguments import StrictArguments
 from server.tools.caller import Caller, answer_for
-from server.tools.limits import RateLimit
-from server.tools.meters import Meters
+from server.tools.desk import Desk
+from server.tools.kept import KeptAnswers
 from server.tools.offered import Offered
 from server.tools.policy import Policy
 
 _log = structlog.get_logger("anomalyst.calls")
 MOST_CHARACTERS = 400_000
 _READS = frozenset({"resources/read", "prompts/get", "completion/complete"})
-_UNKNOWN = "unknown"
+UNKNOWN = "unknown"
 
 
 class Gate:
     """Middleware. What it refuses of a tool call the model reads as the call's error; of anything else, the client."""
 
-    def __init__(self, policy: Policy, tools: Sequence[Offered], meters: Meters) -> None:
-        self._policy, self._meters = policy, meters
+    def __init__(self, policy: Policy, tools: Sequence[Offered], desk: Desk) -> None:
+        self._policy, self._meters, self._limit = policy, desk.meters, desk.limit
         self._scopes = {offered.tool.name: offered.scope for offered in tools}
         self._arguments = StrictArguments(offered.tool for offered in tools)
-        self._limit = RateLimit(policy.calls_per_minute)
+        rests_on = {offered.tool.name: offered.rests_on for offered in tools}
+        self._kept = KeptAnswers(desk.app, desk.jobs.seen, rests_on)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """The answer of the rest of the chain, or a refusal."""
@@ -49,15 +50,14 @@ class Gate:
 
     async def _measured(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         started, named = perf_counter(), str((ctx.params or {}).get("name"))
-        tool, outcome, by = named if named in self._scopes else _UNKNOWN, "vanished", None
+        tool, outcome, by = named if named in self._scopes else UNKNOWN, "vanished", None
         try:
             try:
                 by = self._admit(ctx)
-                inside = replace(ctx, params=self._checked(by, named, ctx.params or {}))
+                answer = await self._answer(by, named, ctx, call_next)
             except AnomalystError as error:
                 outcome = "refused"
                 return _refused(str(error))
-            answer = _bounded(await call_next(inside))
             outcome = "error" if _failed(answer) else "ok"
             return answer
         finally:
@@ -66,17 +66,25 @@ class Gate:
             who = {"who": by.principal.name, "tenant": by.principal.tenant, "client": by.client} if by else {}
             _log.info("call", tool=tool, outcome=outcome, ms=round(seconds * 1000, 1), **who)
 
+    async def _answer(self, by: Caller, tool: str, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        scope, params = self._scopes.get(tool), ctx.params or {}
+        if scope is not None:
+            by.principal.require(scope)
+        place = await self._kept.place(by, tool, params.get("arguments"), ctx.protocol_version)
+        known = self._kept.get(place)
+        if known is not None:
+            return known
+        checked = {**params, "arguments": self._arguments.checked(tool, params.get("arguments") or {})}
+        answer = _bounded(await call_next(replace(ctx, params=checked)))
+        if isinstance(answer, dict) and not _failed(answer):
+            self._kept.keep(place, answer)
+        return answer
+
     def _admit(self, ctx: ServerRequestContext[Any, Any]) -> Caller:
         by = self._policy.caller_of(ctx)
         self._limit.take(by)
         answer_for(by)
         return by
-
-    def _checked(self, by: Caller, tool: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        scope = self._scopes.get(tool)
-        if scope is not None:
-            by.principal.require(scope)
-        return {**params, "arguments": self._arguments.checked(tool, params.get("arguments") or {})}
 
 
 def _refused(why: str) -> CallToolResult:

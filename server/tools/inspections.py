@@ -10,7 +10,8 @@ from server.domain.baseline import Level
 from server.domain.identity import Scope
 from server.tools.caller import who
 from server.tools.desk import Desk
-from server.tools.fields import Cursor, FleetName, Limit, RunId, Since, moment, offset
+from server.tools.fields import Cursor, FleetName, Limit, ShownRun, Since, moment, offset
+from server.tools.kept import RestsOn
 from server.tools.offered import Offered, reading
 from server.tools.pages import BaselineList, with_cursor
 
@@ -24,12 +25,12 @@ class InspectionTools:
     def offered(self) -> Sequence[Offered]:
         """The tools of this file."""
         return (
-            reading(self.check_data_health, "Check the telemetry's health"),
+            reading(self.check_data_health, "Check the telemetry's health", RestsOn.STORES | RestsOn.CLOCK),
             reading(self.list_baselines, "List baselines"),
             reading(self.get_detector, "Look at the detector"),
             reading(self.get_score_distribution, "Distribution of scores"),
             reading(self.check_drift, "Check drift"),
-            reading(self.query_telemetry, "Query telemetry"),
+            reading(self.query_telemetry, "Query telemetry", None),
         )
 
     def check_data_health(self, fleet: FleetName | None = None) -> HealthReport:
@@ -48,9 +49,20 @@ class InspectionTools:
         version: Annotated[int, Field(ge=1, le=1_000_000, description="A baseline version; the one in force if left out.")]
         | None = None,
         level: Annotated[Level, Field(description="Only baselines of this level.")] | None = None,
-        group: Annotated[str, Field(min_length=1, max_length=300, description="Only this group: a cohort, site or device.")]
+        group: Annotated[
+            str,
+            Field(min_length=1, max_length=300, description="Only this cohort, site or device, such as 'Zebra / TC57'."),
+        ]
         | None = None,
-        feature: Annotated[str, Field(min_length=1, max_length=200, description="Only this feature.")] | None = None,
+        feature: Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=200,
+                description="Only this feature: a metric with _mean, _std or _change.",
+            ),
+        ]
+        | None = None,
         limit: Limit = 50,
         cursor: Cursor | None = None,
     ) -> BaselineList:
@@ -84,7 +96,7 @@ class InspectionTools:
     def get_score_distribution(
         self,
         fleet: FleetName | None = None,
-        run: RunId | None = None,
+        run: ShownRun | None = None,
         bins: Annotated[int, Field(ge=5, le=200, description="How many bins.")] = 40,
     ) -> ScoreDistribution:
         """Count rows by severity, flagged and not: a histogram with the threshold and quantiles.

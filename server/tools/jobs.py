@@ -4,7 +4,7 @@ One walk at a time a run; several runs side by side. What a walk achieved is in 
 restart there are no jobs, and the run says where it stands.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -104,6 +104,12 @@ class Jobs:
         """The walk of that run that is under way or waiting, if there is one."""
         with self._guard:
             return self._jobs.get((tenant, run))
+
+    def seen(self, tenant: str) -> Hashable:
+        """What there is to be seen of the tenant's walks under way: equal answers, equal sight."""
+        with self._guard:
+            own = [job for (of, _), job in self._jobs.items() if of == tenant]
+        return tuple((job.run, job.asked, job.stage, job.done, job.total) for job in own)
 
     def counts(self) -> tuple[int, int]:
         """How many are at work, and how many wait for a thread."""

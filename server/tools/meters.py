@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 from server.domain.run import Run, Stage
 from server.tools.jobs import Job
@@ -49,6 +50,10 @@ class Meters:
     def drifted(self, fleet: str, psi: float) -> None:
         """Take note of the largest drift index of a fleet."""
         self._drift.labels(fleet).set(psi)
+
+    def also(self, collector: Collector) -> None:
+        """Have these told as well."""
+        self._registry.register(collector)
 
     def text(self) -> bytes:
         """All counters in Prometheus' text format."""

@@ -10,22 +10,24 @@ from mcp.types import ToolAnnotations
 
 from server.domain.identity import Scope
 from server.tools.errors import for_tools, translated
+from server.tools.kept import RestsOn
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A tool and the scope that a caller needs for it."""
+    """A tool, the scope that a caller needs for it, and what its answers are read from; None if they are never kept."""
 
     tool: Tool
     scope: Scope
+    rests_on: RestsOn | None = None
 
 
-def reading(function: Callable[..., Any], title: str) -> Offered:
-    """A tool that only reads."""
+def reading(function: Callable[..., Any], title: str, rests_on: RestsOn | None = RestsOn.STORES) -> Offered:
+    """A tool that only reads. None for one that reads more than `RestsOn` knows of, such as the memory of decisions."""
     hints = ToolAnnotations(
         title=title, read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
     )
-    return Offered(_tool(function, title, hints), Scope.READ)
+    return Offered(_tool(function, title, hints), Scope.READ, rests_on)
 
 
 def changing(function: Callable[..., Any], title: str, scope: Scope, *, repeatable: bool, destructive: bool = False) -> Offered:

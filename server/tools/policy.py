@@ -24,7 +24,6 @@ class Policy:
 
     local_user: Principal | None
     asks: bool = False
-    calls_per_minute: int = 600
 
     @classmethod
     def stdio(cls, settings: Settings) -> Self:
@@ -35,12 +34,12 @@ class Policy:
     def localhost(cls, settings: Settings) -> Self:
         """Whoever reaches a server without tokens on localhost is its user, but nothing shows that a person is behind it."""
         user = Principal(name=local_user(), tenant=settings.tenant, scopes=_WITHOUT_APPROVAL, channel="local")
-        return cls(user, calls_per_minute=settings.serve.calls_per_minute)
+        return cls(user)
 
     @classmethod
-    def tokens(cls, settings: Settings) -> Self:
+    def tokens(cls) -> Self:
         """Only bearers of tokens, each within its tenant and scopes."""
-        return cls(None, calls_per_minute=settings.serve.calls_per_minute)
+        return cls(None)
 
     def caller_of(self, ctx: ServerRequestContext[Any, Any]) -> Caller:
         """Who sent the request. Raises `NotAllowed` if it has no token where one is needed."""

@@ -18,18 +18,19 @@ from server.tools.caller import who
 from server.tools.desk import Desk
 from server.tools.fields import (
     AnomalyId,
+    AtFault,
     Cursor,
     DeviceName,
     FleetName,
     IncidentId,
     Limit,
-    MetricName,
-    RunId,
+    ShownRun,
     Since,
     Until,
     moment,
     offset,
 )
+from server.tools.kept import RestsOn
 from server.tools.offered import Offered, reading
 from server.tools.pages import AnomalyList, IncidentList, with_cursor
 
@@ -45,12 +46,12 @@ class QuestionTools:
     def offered(self) -> Sequence[Offered]:
         """The tools of this file."""
         return (
-            reading(self.get_overview, "Overview"),
+            reading(self.get_overview, "Overview", RestsOn.STORES | RestsOn.CLOCK),
             reading(self.list_incidents, "List incidents"),
             reading(self.get_incident, "Look at an incident"),
             reading(self.list_anomalies, "List anomalies"),
             reading(self.get_anomaly, "Look at an anomaly"),
-            reading(self.explain_anomaly, "Explain an anomaly"),
+            reading(self.explain_anomaly, "Explain an anomaly", None),
         )
 
     def get_overview(self, fleet: FleetName | None = None) -> Overview:
@@ -66,7 +67,7 @@ class QuestionTools:
         self,
         *,
         fleet: FleetName | None = None,
-        run: RunId | None = None,
+        run: ShownRun | None = None,
         kind: Annotated[IncidentKind, Field(description="Only trouble of devices, or only of their telemetry.")] | None = None,
         device: DeviceName | None = None,
         since: Since | None = None,
@@ -75,7 +76,7 @@ class QuestionTools:
         limit: Limit = 20,
         cursor: Cursor | None = None,
     ) -> IncidentList:
-        """List incidents, the worst first: anomalies that belong together, one group of devices, one set of metrics, one onset.
+        """List incidents, the worst first. An incident is anomalies that belong together: one group of devices, metrics, onset.
 
         Answers "what is wrong?". Next: get_incident for one of them.
 
@@ -108,17 +109,17 @@ class QuestionTools:
         self,
         *,
         fleet: FleetName | None = None,
-        run: RunId | None = None,
+        run: ShownRun | None = None,
         device: DeviceName | None = None,
         incident: IncidentId | None = None,
-        metric: MetricName | None = None,
+        metric: AtFault | None = None,
         min_severity: Severity = 0.0,
         since: Since | None = None,
         until: Until | None = None,
         limit: Limit = 50,
         cursor: Cursor | None = None,
     ) -> AnomalyList:
-        """List anomalies, the most severe first: single flagged readings of single devices.
+        """List anomalies, the most severe first. An anomaly is one flagged row of one device at one time.
 
         Narrow it by device, incident, metric, severity or time. For an overall picture prefer list_incidents.
 
@@ -153,7 +154,11 @@ class QuestionTools:
         anomaly: AnomalyId | None = None,
         device: DeviceName | None = None,
         around: Annotated[
-            str, Field(max_length=40, description="With `device`: the anomaly nearest to this time; without, its worst one.")
+            str,
+            Field(
+                max_length=40,
+                description="Only with `device`: its anomaly nearest to this ISO 8601 time; its worst one if left out.",
+            ),
         ]
         | None = None,
     ) -> Explanation:

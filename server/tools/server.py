@@ -56,7 +56,7 @@ def build_server(
         tools=[offered.tool for offered in tools],
         lifespan=lifespan,
         subscriptions=desk.changes,
-        middleware=[Gate(policy, tools, desk.meters)],
+        middleware=[Gate(policy, tools, desk)],
         token_verifier=verifier,
         auth=auth,
     )

@@ -53,7 +53,7 @@ class VerdictTools:
         return (
             changing(self.record_feedback, "Record a verdict", Scope.FEEDBACK, repeatable=False),
             changing(self.report_missed, "Report what was missed", Scope.FEEDBACK, repeatable=False),
-            reading(self.recall_feedback, "Recall earlier decisions"),
+            reading(self.recall_feedback, "Recall earlier decisions", None),
         )
 
     def record_feedback(  # noqa: PLR0913 - each is an argument of the tool
@@ -74,8 +74,9 @@ class VerdictTools:
     ) -> FeedbackReceipt:
         """Record what a person said of an anomaly, of all of an incident, or of all that device, metric and times select.
 
-        Only pass on what the person said; never judge on your own. It changes no score and no baseline. A later verdict on
-        the same rows replaces this one; both are kept. Next, after false alarms: suggest_baseline_adjustments.
+        Name one of the three: `anomaly`, `incident`, or a selection. Only pass on what the person said; never judge on your
+        own. It changes no score and no baseline. A later verdict on the same rows replaces this one; both are kept. Next,
+        after false alarms: suggest_baseline_adjustments.
 
         Example: {"verdict": "false_alarm", "incident": "i-3f9c2b7d10aa", "note": "planned OS rollout, drain is normal"}
         """

@@ -1,10 +1,7 @@
 """The verbs of the walk as tools: each starts or joins a walk in a thread of its own and waits for it."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
-from threading import Lock
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context
@@ -12,16 +9,16 @@ from pydantic import Field
 
 from server.domain.identity import Principal, Scope
 from server.domain.run import Run, SourceSpec, Stage, require_ready
-from server.domain.settings import WalkSettings
-from server.domain.telemetry import Fleet
-from server.errors import InvalidInput, NotFound, PathNotAllowed
+from server.errors import InvalidInput
 from server.tools.answers import RunAnswer, RunPage, Stopped, run_answer, run_line
 from server.tools.auditing import note
 from server.tools.caller import caller, who
 from server.tools.desk import Desk
 from server.tools.fields import Cursor, FleetName, Limit, RequestId, RunId, offset
 from server.tools.jobs import Job, Work
+from server.tools.kept import RestsOn
 from server.tools.offered import Offered, changing, reading
+from server.tools.starting import started
 from server.tools.waiting import ended
 
 Location = Annotated[
@@ -41,7 +38,9 @@ Options = Annotated[
         '`synthetic` {"devices": "50", "days": "10"}.',
     ),
 ]
-Wait = Annotated[bool, Field(description="false: answer at once and let the walk go on; look with get_run.")]
+Wait = Annotated[
+    bool, Field(description="true: answer when the work is over. false: answer at once; get_run then says how far it is.")
+]
 ToFleet = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", max_length=32, description="The fleet that the telemetry belongs to.")
 ]
@@ -52,7 +51,6 @@ class WalkTools:
 
     def __init__(self, desk: Desk) -> None:
         self._desk, self._app = desk, desk.app
-        self._starting = Lock()
 
     def offered(self) -> Sequence[Offered]:
         """The tools of this file."""
@@ -63,7 +61,7 @@ class WalkTools:
             *(changing(stage, title, Scope.RUN, repeatable=True) for stage, title in zip(stages, titles, strict=True)),
             changing(self.persist_anomalies, "Persist anomalies", Scope.RUN, repeatable=True),
             changing(self.advance_run, "Walk on", Scope.RUN, repeatable=True),
-            reading(self.get_run, "Look at a run"),
+            reading(self.get_run, "Look at a run", RestsOn.STORES | RestsOn.WALKS),
             reading(self.list_runs, "List runs"),
             changing(self.cancel_run, "Stop a walk", Scope.RUN, repeatable=True, destructive=True),
         )
@@ -90,9 +88,9 @@ class WalkTools:
         if (location is None) == (run is None):
             raise InvalidInput("give either `location`, to start a new run, or `run`, to ingest for one that there is.")
         if location is not None:
-            whole = _whole(location, connector, self._app.settings.telemetry.roots)
-            source = SourceSpec(connector=connector, location=whole, options=options or {})
-            begun = await asyncio.to_thread(self._begin, who(Scope.RUN), fleet, source, request_id)
+            who(Scope.RUN)
+            source = SourceSpec(connector=connector, location=location, options=options or {})
+            begun = await asyncio.to_thread(started, self._desk, caller(), source, fleet, request_id or "")
             run = begun.id
             if begun.is_fresh(Stage.INGEST):  # the same request did it before
                 return self._shown(caller().principal, begun)
@@ -213,40 +211,3 @@ class WalkTools:
 
     def _shown(self, principal: Principal, run: Run) -> RunAnswer:
         return run_answer(run, self._desk.jobs.of(principal.tenant, run.id), whole_path=caller().is_local)
-
-    def _begin(self, principal: Principal, fleet: str, source: SourceSpec, request_id: str | None) -> Run:
-        """A new run; or the one that the same request started before, also in an earlier life of the server."""
-        settings = WalkSettings()
-        self._app.connectors.get(source.connector)
-        run_id = f"{fleet.replace('_', '-')}-{_digest(principal, request_id)}" if request_id else ""
-        with self._starting:
-            known = self._known(principal.tenant, run_id)
-            if known is None:
-                known = self._app.walk.start(Fleet(tenant=principal.tenant, name=fleet), source, settings, run_id=run_id)
-                note(self._app.records, caller(), "start_run", known.id, {"source": source.model_dump()})
-        if (known.source, known.fleet.name) != (source, fleet):
-            raise InvalidInput(f"request_id {request_id!r} was used for another ingest (run {known.id}). Give a new one.")
-        return known
-
-    def _known(self, tenant: str, run_id: str) -> Run | None:
-        try:
-            return self._app.records.run(tenant, run_id) if run_id else None
-        except NotFound:
-            return None
-
-
-def _digest(principal: Principal, request_id: str | None) -> str:
-    return "r" + hashlib.sha256(f"{principal.tenant}\n{principal.name}\n{request_id}".encode()).hexdigest()[:20]
-
-
-def _whole(location: str, connector: str, roots: Sequence[Path] | None) -> str:
-    """The location as it is to be stored: a path whole. Raises `PathNotAllowed` for a stranger where no folder is named."""
-    if connector != "files":
-        return location
-    if roots is None and not caller().is_local:
-        raise PathNotAllowed(
-            "files are closed to callers with tokens until the server names the folders that may be read "
-            "(ANOMALYST_TELEMETRY__ROOTS)."
-        )
-    path, separator, table = location.partition("::")
-    return f"{Path(path).expanduser().absolute()}{separator}{table}"

@@ -52,7 +52,7 @@ def doors(desk: Desk, host: str, port: int) -> Doors:
         )
     url = settings.serve.url or f"http://{host}:{port}"
     verifier = Verifier(settings.tokens, settings.tenant) if settings.tokens.configured else None
-    policy = Policy.tokens(settings) if verifier else Policy.localhost(settings)
+    policy = Policy.tokens() if verifier else Policy.localhost(settings)
     server = build_server(desk.app, policy, desk, verifier=verifier, auth=_auth(settings, url) if verifier else None)
     _add_health(server, desk, verifier)
     security = transport_security(settings, url)
@@ -140,7 +140,7 @@ def _add_health(server: "MCPServer[Desk]", desk: Desk, verifier: Verifier | None
             bearer = await verifier.verify_token(token) if scheme.lower() == "bearer" else None
             if bearer is None:
                 return Response("a token is needed", status_code=401, headers={"WWW-Authenticate": "Bearer"})
-        return Response(desk.meters.text(), media_type="text/plain; version=0.0.4")
+        return Response(await anyio.to_thread.run_sync(desk.meters.text), media_type="text/plain; version=0.0.4")
 
     for path, handler in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):
         server.custom_route(path, methods=["GET"])(handler)

@@ -9,11 +9,11 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from server.domain.run import Run, Stage
 from server.domain.telemetry import Members, Snapshot
 from server.errors import StageNotReady
+from server.pipeline.parts import read_columns
 from server.services.stages import Stages
 from server.storage.moments import microseconds, moment
 
@@ -107,8 +107,7 @@ class Shelf:
 
 
 def _read(stages: Stages, run: Run) -> Shown:
-    with pq.ParquetFile(stages.scores(run)) as file:
-        table = file.read(columns=[*_COLUMNS, "top_metric"]).combine_chunks()
+    table = read_columns(stages.scores(run), [*_COLUMNS, "top_metric"])
     columns = {name: table.column(name).to_numpy() for name in _COLUMNS}
     flagged = columns.pop("is_anomaly").astype(bool)
     top_metric = table.column("top_metric").combine_chunks().filter(pa.array(flagged))

@@ -93,7 +93,6 @@ def get_device_timeline(sources: Sources, run: Run, wanted: Stretch) -> Timeline
     cohort, peers = _peers(sources, shown, name, metric, steps)
     anomalies = _anomalies(sources, run, name, (first, last))
     points = _points(own, steps, cohort, anomalies)
-    baseline = sources.detector(run)
     values = int(np.isfinite(own.value).sum())
     return Timeline(
         summary=f"{metric.name} of {name}: {values:,} values in {len(own.time):,} rows, {at(moment(int(own.time[0])))} to "
@@ -108,7 +107,7 @@ def get_device_timeline(sources: Sources, run: Run, wanted: Stretch) -> Timeline
         unit=metric.unit,
         level=own.level,
         n=own.n,
-        version=baseline.baseline_version if baseline else None,
+        version=sources.stages.versions(run)[0],
         step=steps.width * _MICROSECOND,
         interval=interval,
         rows=len(own.time),

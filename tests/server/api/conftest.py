@@ -4,21 +4,15 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from server.api.app import build_api
 from server.app import App
-from server.domain.run import SourceSpec
-from server.domain.settings import DetectorSettings, WalkSettings
-from server.domain.telemetry import Fleet
 from server.settings import ServeSettings, Settings, TokenSettings
 from server.tools.desk import Desk
 from server.tools.tokens import Verifier, digest_of
@@ -27,11 +21,6 @@ from server.tools.web import transport_security
 URL = "http://127.0.0.1:8800"
 HOSTILE = "<script>alert(1)</script>\u202e"
 FORMULA = "=HYPERLINK('1')/x"
-START = datetime(2025, 3, 3, tzinfo=UTC)
-DAYS, DEVICES = 20, 16
-NEW_NORMAL = START + timedelta(days=14)
-FAULT = START + timedelta(days=11), START + timedelta(days=12)
-QUICK = WalkSettings(detector=DetectorSettings(n_estimators=20, contamination=0.05))
 SCOPES = {
     "reader": "read",
     "runner": "read+run",
@@ -44,32 +33,13 @@ SCOPES = {
 
 def name_of(number: int) -> str:
     """Plain names, but for two that would like to be more than names."""
-    return {0: HOSTILE, DEVICES - 1: FORMULA}.get(number, f"d{number:02d}")
+    return {0: HOSTILE, 15: FORMULA}.get(number, f"d{number:02d}")
 
 
-def telemetry() -> pd.DataFrame:
-    """Hourly rows of two models: all of A drain more from a day on, one of B is really at fault for a day."""
-    chance = np.random.default_rng(5)
-    times = pd.date_range(START, periods=24 * DAYS, freq="h")
-    parts: list[pd.DataFrame] = []
-    for number in range(DEVICES):
-        rhythm = 1.0 + 0.3 * np.sin(2 * np.pi * times.hour.to_numpy() / 24)
-        frame = pd.DataFrame(
-            {
-                "device": name_of(number),
-                "time": times,
-                "model": "A" if number < DEVICES // 2 else "B",
-                "store": f"s{number % 2}",
-                "drain": 10 * rhythm + chance.normal(0, 1.0, len(times)) + 0.2 * number,
-                "heat": 30 + chance.normal(0, 0.5, len(times)),
-            }
-        )
-        if number < DEVICES // 2:
-            frame.loc[times >= NEW_NORMAL, "drain"] += 5.0
-        if number == DEVICES - 1:
-            frame.loc[(times >= FAULT[0]) & (times < FAULT[1]), "heat"] += 15.0
-        parts.append(frame)
-    return pd.concat(parts, ignore_index=True)
+@pytest.fixture(scope="session")
+def fleet(made_up: Any) -> Any:
+    """The fleet: all of A drain more from a day on, one of B is really at fault for a day."""
+    return made_up(name_of, stores=2, shift=5.0, faulty=(15,))
 
 
 def settings_in(home: Path, **more: Any) -> Settings:
@@ -78,17 +48,9 @@ def settings_in(home: Path, **more: Any) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def walked_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def walked_home(fleet: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder with the fleet walked, closed; the file beside it."""
-    folder = tmp_path_factory.mktemp("walked")
-    telemetry().to_parquet(folder / "fleet.parquet", index=False)
-    with App(settings_in(folder / "home")) as app:
-        source = SourceSpec(
-            connector="files", location=str(folder / "fleet.parquet"), options={"cohort": "model", "store": "store"}
-        )
-        run = app.walk.start(Fleet(name="shop"), source, QUICK, run_id="shop-1")
-        app.walk.advance("default", run.id)
-    return folder / "home"
+    return fleet.walked(tmp_path_factory.mktemp("walked"))
 
 
 @dataclass
@@ -162,13 +124,13 @@ Judging = Callable[[Served, str], str]
 
 
 @pytest.fixture
-def judged() -> Judging:
+def judged(fleet: Any) -> Judging:
     """Marks false alarms of the new normal and has a suggestion made of them; gives its id."""
 
     def suggestion(server: Served, who: str) -> str:
         with server.client(who) as client:
-            found = client.get("/api/v1/anomalies", params={"since": NEW_NORMAL.isoformat(), "limit": 500}).json()
-            moved = {name_of(number) for number in range(DEVICES // 2)}
+            found = client.get("/api/v1/anomalies", params={"since": fleet.new_normal.isoformat(), "limit": 500}).json()
+            moved = {name_of(number) for number in range(fleet.devices // 2)}
             benign = [each for each in found["anomalies"] if each["device"] in moved]
             for each in benign[:: max(1, len(benign) // 40)]:
                 body = {"verdict": "false_alarm", "anomaly": each["id"], "note": f"new app {HOSTILE}"}

@@ -29,7 +29,7 @@ def test_every_error_of_ours_is_told_word_for_word(kind) -> None:
     assert isinstance(for_tools(error), ToolError)
     assert str(for_tools(error)) == str(error)
     assert str(for_resources(error)) == str(error)
-    assert isinstance(for_resources(error), ResourceNotFoundError if kind is errors.NotFound else ResourceError)
+    assert isinstance(for_resources(error), ResourceNotFoundError if isinstance(error, errors.NotFound) else ResourceError)
 
 
 def test_anything_else_is_masked_and_logged_under_the_id_that_is_told() -> None:

@@ -131,7 +131,7 @@ async def test_a_request_sent_again_starts_no_second_run(local, fleet_file, app)
         third = await client.ok("ingest_telemetry", **asked)
         assert first["run"] == second["run"] == third["run"]
         assert third["next_tool"] == Stage.FEATURES.value
-        assert "was used for another ingest" in await client.refused("ingest_telemetry", **{**asked, "connector": "synthetic"})
+        assert "was used for another run" in await client.refused("ingest_telemetry", **{**asked, "connector": "synthetic"})
     assert len(app.records.runs("default")) == 1
     starts = [entry for entry in app.records.audit("default") if entry.action == "start_run"]
     assert len(starts) == 1
