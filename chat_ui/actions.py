@@ -4,24 +4,29 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, time, timedelta
 from typing import Any
 
-import chainlit as cl
-
 from chat_ui.approvals import Said, decide
 from chat_ui.client import Refused
 from chat_ui.desk import Desk, Talk
 from chat_ui.screen import GOOD, WARNING, button, now, say
 from chat_ui.showing import explain_incident, show_dashboard, show_finding, show_incident, show_suggested, show_suggestion
+from chat_ui.uploading import ask_for_file, walk_upload
+from chat_ui.walking import followed
 from chat_ui.words import count, foreign, moment
 
 Payload = Mapping[str, Any]
 Action = Callable[[Desk, Talk, Payload], Awaitable[None]]
-_CHANGING = frozenset({"mark", "suggest", "fewer", "decide", "apply", "missed", "report"})
+_NEEDED: Mapping[str, str] = {
+    **dict.fromkeys(("mark", "suggest", "fewer", "apply", "missed", "report"), "feedback"),
+    **dict.fromkeys(("walk", "stop", "upload"), "run"),
+    "decide": "approve",
+}
 
 
 async def act(desk: Desk, talk: Talk, name: str, payload: Payload) -> None:
-    """Do what a button says, unless the person chose to read only."""
-    if talk.read_only and name in _CHANGING:
-        await say(WARNING, "Read-only mode is on. Switch it off in the settings first.")
+    """Do what a button says, unless the person reads only or is known to lack the right; the server has the last word."""
+    refusal = talk.why_not(_NEEDED[name]) if name in _NEEDED else ""
+    if refusal:
+        await say(WARNING, refusal)
         return
     await ACTIONS[name](desk, talk, payload)
 
@@ -108,29 +113,13 @@ async def _decide(desk: Desk, talk: Talk, payload: Payload) -> None:
 async def _apply(_: Desk, talk: Talk, payload: Payload) -> None:
     """Carry out an approved suggestion, showing how far it is, then the dashboard anew."""
     suggestion = str(payload["suggestion"])
-    tasks = cl.TaskList(status="Retraining and re-scoring")
-    steps = [
-        cl.Task(title=each, status=cl.TaskStatus.READY)
-        for each in ("New baseline version", "Re-score the window", "Persist and compare")
-    ]
-    for step in steps:
-        await tasks.add_task(step)
-    steps[0].status = cl.TaskStatus.RUNNING
-    await tasks.send()
+    run = (await talk.client.get(f"/suggestions/{suggestion}"))["suggestion"]["run"]
     try:
-        applied = await talk.client.apply(suggestion)
+        applied = await followed(talk, run, f"Retraining and re-scoring with {suggestion}", talk.client.apply(suggestion))
     except Refused:
-        steps[0].status, tasks.status = cl.TaskStatus.FAILED, "Not applied"
-        await tasks.send()
-        await say(
-            WARNING, "It is approved, and not applied yet.", button("Apply it", "apply", main=True, suggestion=suggestion)
-        )
+        again = button("Apply it", "apply", main=True, suggestion=suggestion)
+        await say(WARNING, "It is approved, and not applied yet.", again)
         raise
-    for step in steps:
-        step.status = cl.TaskStatus.DONE
-    tasks.status = "Done"
-    await tasks.send()
-    await tasks.remove()
     await talk.offered.redrawn(suggestion)
     await say(GOOD, told_of(applied))
     await show_dashboard(talk)
@@ -147,6 +136,18 @@ def told_of(applied: Payload) -> str:
         f"Applied: baseline version {applied['version_before']} → {applied['version_after']}. "
         f"{effect['alarms_before']:,} anomalous rows before, {then} after; {count(gone, 'row')} removed, {come:,} added.{rest}"
     )
+
+
+async def _stop(_: Desk, talk: Talk, payload: Payload) -> None:
+    await say("an-card", foreign((await talk.client.post(f"/runs/{payload['run']}/cancel"))["summary"], 300))
+
+
+async def _upload(_: Desk, talk: Talk, __: Payload) -> None:
+    await ask_for_file(talk)
+
+
+async def _walk(_: Desk, talk: Talk, payload: Payload) -> None:
+    await walk_upload(talk, str(payload["location"]))
 
 
 async def _dashboard(_: Desk, talk: Talk, __: Payload) -> None:
@@ -177,5 +178,8 @@ ACTIONS: Mapping[str, Action] = {
     "open": _open,
     "decide": _decide,
     "apply": _apply,
+    "stop": _stop,
+    "upload": _upload,
+    "walk": _walk,
     "dashboard": _dashboard,
 }

@@ -1,6 +1,7 @@
 """The chat as an ASGI app: Chainlit mounted in an app of ours, behind the checks of `security`."""
 
 import warnings
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, HTTPException, Request
@@ -8,10 +9,11 @@ from fastapi.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from agent.settings import AgentSettings
+from chat_ui.opened import Opened
 from chat_ui.people import People
 from chat_ui.places import ASSETS, prepare
-from chat_ui.security import Guarded, without_foreign_links
-from chat_ui.settings import ChatSettings
+from chat_ui.security import Believed, Guarded, without_foreign_links
+from chat_ui.settings import ChatSettings, Login
 
 if TYPE_CHECKING:
     from chainlit.data.sql_alchemy import SQLAlchemyDataLayer
@@ -22,16 +24,18 @@ def create_app(settings: ChatSettings, agent: AgentSettings, people: People) -> 
 
     One process can have one such app: Chainlit keeps its hooks and settings in modules.
     """
-    prepare(settings.folder)
+    prepare(settings.folder, sent_here_from_elsewhere=settings.login is Login.OAUTH)
     from chainlit.server import app as chainlit_app  # noqa: PLC0415 - reads its settings when it is imported
     from chainlit.utils import mount_chainlit  # noqa: PLC0415 - as above
 
-    from chat_ui.desk import Desk  # noqa: PLC0415 - as above
+    from chat_ui.desk import Desk, learn_words  # noqa: PLC0415 - as above
     from chat_ui.hooks import register  # noqa: PLC0415 - as above
     from chat_ui.threads import Histories, thread_store  # noqa: PLC0415 - as above
 
-    desk = Desk(people, agent, settings, thread_store(settings.folder), Histories(settings.folder / "histories"))
+    store, opened = thread_store(settings.folder), Opened(settings.folder / "opened.json")
+    desk = Desk(people, agent, settings, store, Histories(settings.folder / "histories"), opened)
     register(desk)
+    Thread(target=learn_words, daemon=True).start()
     _keep_page_here()
     app = FastAPI(title="Anomalyst chat", docs_url=None, redoc_url=None, openapi_url=None)
     _add_health(app)
@@ -43,7 +47,8 @@ def create_app(settings: ChatSettings, agent: AgentSettings, people: People) -> 
     ]
     # Chainlit asks for the profiles once more where it cannot wait for them, and goes on without
     warnings.filterwarnings("ignore", message=r"coroutine '.*profiles' was never awaited")
-    return Guarded(app, settings.hosts, settings.origins)
+    believed = Believed(settings.user_header, frozenset(settings.proxies)) if settings.login is Login.HEADER else None
+    return Guarded(app, settings.hosts, settings.origins, believed)
 
 
 def _keep_page_here() -> None:

@@ -75,21 +75,16 @@ class Offered:
         """Watch a card."""
         self.redraw.setdefault(suggestion, []).append(redraw)
 
-    async def close_decided(self, client: Client) -> list[str]:
-        """Redraw the cards whose suggestion no longer waits, and watch them no more; their suggestions.
+    async def close_decided(self, client: Client) -> dict[str, str]:
+        """Redraw the cards whose suggestion no longer waits, and watch them no more; what became of each.
 
         A server that does not answer closes nothing: not knowing is no decision.
         """
-        closed: list[str] = []
+        closed: dict[str, str] = {}
         for suggestion in list(self.redraw):
-            try:
-                waits = await client.status(suggestion) == "pending"
-            except Refused as error:
-                waits = error.status != 404
-            except Unreachable:
-                waits = True
-            if not waits:
-                closed.append(suggestion)
+            status = await _status(client, suggestion)
+            if status != "pending":
+                closed[suggestion] = status
                 await self.redrawn(suggestion)
         return closed
 
@@ -97,3 +92,12 @@ class Offered:
         """Draw all cards of a suggestion anew, and watch them no more."""
         for redraw in self.redraw.pop(suggestion, []):
             await redraw()
+
+
+async def _status(client: Client, suggestion: str) -> str:
+    try:
+        return await client.status(suggestion)
+    except Refused as error:
+        return "gone" if error.status == 404 else "pending"
+    except Unreachable:
+        return "pending"

@@ -51,16 +51,22 @@ async def _serve(host: str, port: int) -> None:
     from agent.settings import AgentSettings  # noqa: PLC0415 - `--help` need not wait for it
     from chat_ui.people import People, PeopleUnreadable, local_user  # noqa: PLC0415 - as above
     from chat_ui.serving import own_server  # noqa: PLC0415 - as above
-    from chat_ui.settings import ChatSettings  # noqa: PLC0415 - as above
+    from chat_ui.settings import ChatSettings, Login  # noqa: PLC0415 - as above
 
     settings, agent = ChatSettings(), AgentSettings()
+    passwords = settings.login is Login.PASSWORD
+    if settings.people is None and not passwords:
+        raise PeopleUnreadable(
+            f"ANOMALYST_CHAT__LOGIN={settings.login} needs to know people: name them in ANOMALYST_CHAT__PEOPLE."
+        )
     if settings.people is None and host not in {"127.0.0.1", "localhost", "::1"}:
         raise PeopleUnreadable(
             f"--host {host} can be reached from other machines: name who may log in in ANOMALYST_CHAT__PEOPLE."
         )
     if agent.url:
         token = agent.token.get_secret_value() if agent.token else None
-        people = People.of_file(settings.people) if settings.people else People.local(agent.user or local_user(), token)
+        known = People.of_file(settings.people, passwords=passwords) if settings.people else None
+        people = known or People.local(agent.user or local_user(), token)
         await _run(settings, agent, people, host, port)
         return
     if settings.people:
@@ -85,7 +91,9 @@ async def _run(settings: "ChatSettings", agent: "AgentSettings", people: "People
         def capture_signals(self) -> Generator[None]:
             yield
 
-    serving = Server(uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2))
+    # no proxy's word is taken for where a call comes from: who may name a person is told by that
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2, proxy_headers=False)
+    serving = Server(config)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, setattr, serving, "should_exit", True)
     await serving.serve()

@@ -1,6 +1,8 @@
 """The server over HTTP, as the person who clicks: what dashboards draw, verdicts, and decisions."""
 
+from asyncio import to_thread
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -9,7 +11,7 @@ import httpx
 Payload = Mapping[str, Any]
 PREFIX = "/api/v1"
 _WORK_SECONDS = 1800.0
-_CONFLICT = 409
+_MISSING, _CONFLICT = 404, 409
 
 
 class Refused(Exception):
@@ -50,6 +52,20 @@ class Client:
     async def post(self, path: str, *, seconds: float = 60.0, **told: Any) -> Payload:
         """What POST answers; what is None is not told. Raises as `get`."""
         return await self._sent("POST", path, json=_told(told), timeout=seconds)
+
+    async def scopes(self) -> frozenset[str] | None:
+        """What the token may do; None if the server is older than that question."""
+        try:
+            return frozenset((await self.get("/me"))["scopes"])
+        except Refused as error:
+            if error.status != _MISSING:
+                raise
+            return None
+
+    async def upload(self, name: str, path: Path) -> Payload:
+        """Send a telemetry file; what its columns are taken for. Raises as `get`, and if it is no telemetry."""
+        content = await to_thread(path.read_bytes)
+        return await self._sent("POST", "/uploads", params={"name": name}, content=content, timeout=_WORK_SECONDS)
 
     async def overview(self) -> Payload:
         """What the dashboard draws."""
@@ -92,6 +108,8 @@ class Client:
         return await self.post(f"/suggestions/{_segment(suggestion)}/apply", seconds=_WORK_SECONDS)
 
     async def _sent(self, method: str, path: str, **sent: Any) -> Payload:
+        if self._http.is_closed:
+            raise Unreachable("this page was left while it was being drawn. Open it again.")
         try:
             answer = await self._http.request(method, path, **sent)
         except httpx.TransportError as error:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -14,14 +15,18 @@ from chainlit.data.sql_alchemy import SQLAlchemyDataLayer
 from agent.asking import Asking
 from agent.building import Analyst, build_agent
 from agent.conversation import Conversation
+from agent.offline.intents import guesses
 from agent.settings import AgentSettings
 from chat_ui.approvals import Offered
 from chat_ui.client import Client
+from chat_ui.opened import Opened
 from chat_ui.people import People, Person
 from chat_ui.settings import ChatSettings
 from chat_ui.threads import Histories
 
 Payload = Mapping[str, Any]
+WINDOWS: Mapping[str, int | None] = {"all of it": None, "last day": 1, "last 7 days": 7, "last 14 days": 14}
+"""Stretches that charts can be drawn of, in days up to the last telemetry."""
 
 
 @dataclass
@@ -34,15 +39,34 @@ class Talk:
     zone: ZoneInfo
     profile: str
     read_only: bool = False
+    days: int | None = None
+    """How much of the telemetry charts show; None is all of it."""
+    scopes: frozenset[str] | None = None
+    """What the person's token may do, as the server says; None where it says nothing of that."""
     offered: Offered = field(default_factory=Offered)
-    dashboard: Message | None = None
+    dashboard: tuple[Message, ...] = ()
     watching: asyncio.Task[None] | None = None
+
+    def may(self, scope: str) -> bool:
+        """Whether the server would take it from this person, as far as is known; and the person did not choose to read only."""
+        return not self.read_only and (self.scopes is None or scope in self.scopes)
+
+    def why_not(self, scope: str) -> str:
+        """Why the person may not; empty if they may."""
+        if self.may(scope):
+            return ""
+        if self.read_only:
+            return "Read-only mode is on: switch it off in the settings first."
+        return f"{self.person.name} lacks the right to {_RIGHTS[scope]} (scope `{scope}`). Somebody who has it can."
 
     async def close(self) -> None:
         """Stop watching and give the connections back."""
         if self.watching:
             self.watching.cancel()
         await self.client.close()
+
+
+_RIGHTS = {"approve": "decide on suggestions", "feedback": "mark or suggest", "run": "start runs"}
 
 
 @dataclass
@@ -54,9 +78,8 @@ class Desk:
     settings: ChatSettings
     store: SQLAlchemyDataLayer
     histories: Histories
+    opened: Opened
     talks: dict[str, Talk] = field(default_factory=dict[str, Talk])
-    open_cards: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """Suggestions that each person had before them and did not decide on: they are offered again after a reload."""
 
     @property
     def server(self) -> str:
@@ -100,6 +123,15 @@ class Desk:
         talk = self.talks.pop(session, None)
         if talk:
             await talk.close()
+
+
+_learning = Lock()
+
+
+def learn_words() -> None:
+    """Return once the offline model has learned its phrases: seconds of work that the first question need not wait for."""
+    with _learning:
+        guesses("what needs my attention?")
 
 
 @cache

@@ -9,15 +9,15 @@ import chainlit as cl
 from chainlit.input_widget import Select, Switch, TextInput
 from chainlit.types import CommandDict, ThreadDict
 from pydantic import ValidationError
-from starlette.datastructures import Headers
 
 from chat_ui.actions import ACTIONS, act
-from chat_ui.cards.dashboard import QUESTIONS
-from chat_ui.cards.suggestion import approval
+from chat_ui.cards.dashboard import QUESTIONS, budget
 from chat_ui.client import Refused, Unreachable
-from chat_ui.desk import Desk, Talk
+from chat_ui.desk import WINDOWS, Desk, Talk
+from chat_ui.login import register_login
 from chat_ui.screen import STOP, WARNING, button, say
 from chat_ui.showing import (
+    approval_props,
     explain_incident,
     show_baselines,
     show_dashboard,
@@ -28,6 +28,7 @@ from chat_ui.showing import (
     show_suggestion,
 )
 from chat_ui.talking import answer
+from chat_ui.uploading import ask_for_file
 from chat_ui.words import foreign
 
 _COMMANDS: list[tuple[str, str, str]] = [
@@ -37,36 +38,20 @@ _COMMANDS: list[tuple[str, str, str]] = [
     ("baselines", "What counts as normal, and since when", "ruler"),
     ("pending", "Suggestions that wait for a decision", "clipboard-check"),
     ("dashboard", "Draw the dashboard anew", "layout-dashboard"),
+    ("upload", "Send a telemetry file of yours", "upload"),
 ]
 _AFTER_RESUME = 1.0
+_NOT_FOUND = 404
 
 
 def register(desk: Desk) -> None:
     """Register all hooks with Chainlit, over the desk's parts."""
     cl.data_layer(lambda: desk.store)
-    _register_login(desk)
+    register_login(desk)
     _register_offers()
     _register_talk(desk)
     for name in ACTIONS:
         _register_action(desk, name)
-
-
-def _register_login(desk: Desk) -> None:
-    local = desk.people.only()
-    if local is None:
-
-        async def log_in(username: str, password: str) -> cl.User | None:
-            # a hash that is slow to try must not hold up everyone else
-            person = await asyncio.to_thread(desk.people.admitted, username, password)
-            return cl.User(identifier=person.name, metadata={"profile": person.profile}) if person else None
-
-        cl.password_auth_callback(log_in)
-        return
-
-    async def be_local(_: Headers) -> cl.User | None:
-        return cl.User(identifier=local.name, metadata={"profile": local.profile})
-
-    cl.header_auth_callback(be_local)
 
 
 def _register_offers() -> None:
@@ -127,7 +112,7 @@ async def _resumed(desk: Desk, thread: ThreadDict) -> None:
     if saved:
         with contextlib.suppress(ValidationError):  # a history of another release: begin anew
             talk.conversation.resume(saved)
-    _later(_cards_anew(talk, thread))
+    _later(_cards_anew(desk, talk, thread))
 
 
 def _register_action(desk: Desk, name: str) -> None:
@@ -152,16 +137,28 @@ async def _begun(desk: Desk) -> Talk | None:
         for name, about, icon in _COMMANDS
     ]
     await cl.context.emitter.set_commands(commands)
-    await _settings(desk).send()
+    with contextlib.suppress(Refused, Unreachable):  # what it is about to be asked will say so
+        talk.scopes = await talk.client.scopes()
     talk.watching = asyncio.create_task(_watch(desk, talk))
     return talk
 
 
 async def _first_sight(desk: Desk, talk: Talk) -> None:
-    await show_dashboard(talk)
-    for suggestion in list(desk.open_cards.get(talk.person.name, ())):
+    """The dashboard, and what the person had before them and did not decide on."""
+    try:
+        await show_dashboard(talk)
+    except Refused as error:
+        if error.status != _NOT_FOUND:
+            raise
+        begin = button("Upload telemetry", "upload", main=True)
+        await say("an-card", f"There is no telemetry yet. {foreign(error, 300)}", begin)
+        return
+    for suggestion in desk.opened.of(talk.person.name):
         if await talk.client.status(suggestion) == "pending":
             await show_suggestion(desk, talk, suggestion)
+        else:
+            desk.opened.remove(talk.person.name, suggestion)
+    await (await _settings(desk, talk)).send()
 
 
 async def _answered(desk: Desk, talk: Talk, said: cl.Message) -> None:
@@ -175,6 +172,8 @@ async def _answered(desk: Desk, talk: Talk, said: cl.Message) -> None:
             await show_baselines(talk)
         case "dashboard":
             await show_dashboard(talk)
+        case "upload":
+            await ask_for_file(talk)
         case "device" if words:
             await show_device(talk, words)
         case "explain" if words.startswith("i-"):
@@ -189,6 +188,7 @@ async def _answered(desk: Desk, talk: Talk, said: cl.Message) -> None:
 
 async def _adjusted(desk: Desk, talk: Talk, chosen: dict[str, Any]) -> None:
     try:
+        talk.days = WINDOWS.get(chosen["window"])
         desk.adjust(talk, chosen["model"], chosen["time_zone"], read_only=bool(chosen["read_only"]))
     except ValueError as error:
         await say(WARNING, f"Not changed: {foreign(error, 300)}")
@@ -196,20 +196,26 @@ async def _adjusted(desk: Desk, talk: Talk, chosen: dict[str, Any]) -> None:
     await _told(show_dashboard(talk))
 
 
+_ENDINGS = {
+    "expired": "has expired undecided: not now, and nothing changes",
+    "stale": "is stale: the baselines are others now",
+    "gone": "is no longer stored",
+}
+
+
 async def _watch(desk: Desk, talk: Talk) -> None:
     """Close cards that were decided elsewhere, as long as the talk lasts."""
     while True:
         await asyncio.sleep(desk.settings.watch_seconds)
-        closed = await talk.offered.close_decided(talk.client)
-        for suggestion in closed:
-            await say(
-                "an-card", f"Suggestion {suggestion} was decided elsewhere.", button("See it", "open", suggestion=suggestion)
-            )
+        for suggestion, status in (await talk.offered.close_decided(talk.client)).items():
+            words = _ENDINGS.get(status, "was decided elsewhere")
+            await say("an-card", f"Suggestion {suggestion} {words}.", button("See it", "open", suggestion=suggestion))
 
 
-async def _cards_anew(talk: Talk, thread: ThreadDict) -> None:
+async def _cards_anew(desk: Desk, talk: Talk, thread: ThreadDict) -> None:
     """Draw the approval cards of a resumed thread as their suggestions stand now. Later: Chainlit draws the old ones first."""
     await asyncio.sleep(_AFTER_RESUME)
+    await (await _settings(desk, talk)).send()
     for each in thread.get("elements") or []:
         props: Any = each.get("props") or {}
         if each.get("name") != "Approval" or not isinstance(props, dict) or "suggestion" not in props:
@@ -219,9 +225,7 @@ async def _cards_anew(talk: Talk, thread: ThreadDict) -> None:
         )
 
         async def redraw(drawn: cl.CustomElement = drawn, suggestion: str = props["suggestion"]) -> None:
-            drawn.props = approval(
-                await talk.client.standing(suggestion), talk.person.name, talk.zone, read_only=talk.read_only
-            )
+            drawn.props = await approval_props(talk, suggestion)
             await drawn.update()
 
         await _told(redraw())
@@ -243,14 +247,22 @@ def _talk(desk: Desk) -> Talk | None:
     return desk.talks.get(cl.user_session.get("id") or "")
 
 
-def _settings(desk: Desk) -> cl.ChatSettings:
+async def _settings(desk: Desk, talk: Talk) -> cl.ChatSettings:
     return cl.ChatSettings(
         [
             Select(id="model", label="Model", values=desk.models, initial_index=0),
+            Select(id="window", label="Window of charts", values=list(WINDOWS), initial_index=0),
+            TextInput(id="budget", label="Alert budget (a suggestion changes it)", initial=await _budget(talk), disabled=True),
             TextInput(id="time_zone", label="Time zone", initial=desk.agent.time_zone, placeholder="Europe/Berlin"),
             Switch(id="read_only", label="Read only: no verdicts, suggestions or decisions", initial=False),
         ]
     )
+
+
+async def _budget(talk: Talk) -> str:
+    with contextlib.suppress(Refused, Unreachable):
+        return budget(await talk.client.get("/detector"))
+    return "not known"
 
 
 _tasks: set[asyncio.Task[None]] = set()

@@ -40,8 +40,10 @@ class Person:
 class People:
     """Knows people by name and password. After five failures in a row a name has to wait half a minute."""
 
-    def __init__(self, known: Mapping[str, Person], clock: Callable[[], float] = time.monotonic) -> None:
-        self._known, self._clock = dict(known), clock
+    def __init__(
+        self, known: Mapping[str, Person], clock: Callable[[], float] = time.monotonic, local: Person | None = None
+    ) -> None:
+        self._known, self._clock, self._local = dict(known), clock, local
         self._failures: dict[str, list[float]] = defaultdict(list)
 
     def named(self, name: str) -> Person | None:
@@ -49,9 +51,8 @@ class People:
         return self._known.get(name)
 
     def only(self) -> Person | None:
-        """The person, if there is exactly one who needs no password: the local user."""
-        local = [person for person in self._known.values() if not person.password]
-        return local[0] if len(local) == len(self._known) == 1 else None
+        """The local user, where nobody else can reach the chat."""
+        return self._local
 
     def admitted(self, name: str, password: str) -> Person | None:
         """The person, if the password is theirs; why not, nobody is told."""
@@ -68,11 +69,14 @@ class People:
     @classmethod
     def local(cls, name: str, token: str | None = None, agent_token: str | None = None) -> "People":
         """One person alone, without a password: for a chat that only this machine can reach."""
-        return cls({name: Person(name, token=token, agent_token=agent_token or token)})
+        person = Person(name, token=token, agent_token=agent_token or token)
+        return cls({name: person}, local=person)
 
     @classmethod
-    def of_file(cls, path: Path) -> "People":
+    def of_file(cls, path: Path, *, passwords: bool = True) -> "People":
         """The people of a TOML file: a table for each, with `password` (a hash), `token`, and `agent_token`, `profile`.
+
+        Without `passwords` somebody else says who it is, a proxy or a provider, and none is needed.
 
         Raises:
             PeopleUnreadable: it cannot be read, others may read it, or a person lacks something.
@@ -83,14 +87,16 @@ class People:
             told = tomllib.loads(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise PeopleUnreadable(f"{path} cannot be read: {error}. Write a TOML table for each person.") from error
-        return cls({name: _person(name, about, path) for name, about in told.items()})
+        return cls({name: _person(name, about, path, passwords=passwords) for name, about in told.items()})
 
 
-def _person(name: str, about: Any, path: Path) -> Person:
+def _person(name: str, about: Any, path: Path, *, passwords: bool) -> Person:
     fields = {"password", "token", "agent_token", "profile"}
-    if not isinstance(about, dict) or not {"password", "token"} <= set(about) <= fields:
-        raise PeopleUnreadable(f"{path}: [{name}] needs `password` and `token`, and may have `agent_token` and `profile`.")
-    if not about["password"].startswith("scrypt$"):
+    needed = {"password", "token"} if passwords else {"token"}
+    if not isinstance(about, dict) or not needed <= set(about) <= fields:
+        listed = " and ".join(f"`{each}`" for each in sorted(needed))
+        raise PeopleUnreadable(f"{path}: [{name}] needs {listed}, and may have `agent_token` and `profile`.")
+    if "password" in about and not about["password"].startswith("scrypt$"):
         raise PeopleUnreadable(f"{path}: the password of {name} is no hash. `anomalyst chat-password` makes one.")
     return Person(name=name, **{"agent_token": about["token"], **about})
 

@@ -9,8 +9,11 @@ ASSETS = Path(__file__).parent / "assets"
 _WELCOME = ("chainlit.md", "chainlit_en-US.md")
 
 
-def prepare(folder: Path) -> None:
-    """Lay out the folder for Chainlit and name it in the environment. To be called before the first import of Chainlit."""
+def prepare(folder: Path, *, sent_here_from_elsewhere: bool = False) -> None:
+    """Lay out the folder for Chainlit and name it in the environment. To be called before the first import of Chainlit.
+
+    Where a provider's page sends people here, as with OAuth, browsers hold strict cookies back and nobody could log in.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".chainlit").mkdir(exist_ok=True)
     shutil.copyfile(ASSETS / "config.toml", folder / ".chainlit" / "config.toml")
@@ -19,7 +22,7 @@ def prepare(folder: Path) -> None:
         (folder / name).write_text("", "utf-8")
     os.environ["CHAINLIT_APP_ROOT"] = str(folder)
     os.environ.setdefault("CHAINLIT_AUTH_SECRET", _secret(folder / "session.key"))
-    os.environ.setdefault("CHAINLIT_COOKIE_SAMESITE", "strict")
+    os.environ.setdefault("CHAINLIT_COOKIE_SAMESITE", "lax" if sent_here_from_elsewhere else "strict")
 
 
 def _secret(path: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 from chainlit import CustomElement, Message, Plotly
 
+from chat_ui.cards.sheet import sheet_props
 from chat_ui.desk import Talk
 
 AUTHOR = "Anomalyst"
@@ -32,11 +33,16 @@ async def show(*elements: Any, words: str = "") -> Message:
     """A message with these cards and charts; it stands by itself, whatever run it is sent in."""
     message = Message(content=words, author=AUTHOR)
     await message.send()
+    await add(message, *elements)
+    return message
+
+
+async def add(message: Message, *elements: Any) -> None:
+    """More cards and charts for a message that is on the screen."""
     for element in elements:
         # one after another: sent together they would stand in whatever order they arrive
         await element.send(for_id=message.id)
-    message.elements = list(elements)
-    return message
+    message.elements = [*(message.elements or ()), *elements]
 
 
 async def say(tone: str, text: str, *buttons: dict[str, Any], form: dict[str, Any] | None = None) -> Message:
@@ -54,22 +60,8 @@ async def sheet(title: str, note: str, columns: Sequence[str], rows: Sequence[Se
     return await show(card("Sheet", sheet_props(title, note, columns, rows, name)))
 
 
-def sheet_props(title: str, note: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> dict[str, Any]:
-    """Props of `Sheet`; a column is numeric where its first row is."""
-    first = rows[0] if rows else [""] * len(columns)
-    numeric = [isinstance(value, int | float) for value in first]
-    return {
-        "title": title,
-        "note": note,
-        "columns": list(columns),
-        "rows": [list(row) for row in rows],
-        "numeric": numeric,
-        "name": name,
-    }
-
-
-async def replace(talk: Talk, message: Message) -> None:
-    """Make the message the dashboard; the one before leaves the screen."""
-    before, talk.dashboard = talk.dashboard, message
-    if before:
-        await before.remove()
+async def replace(talk: Talk, *messages: Message) -> None:
+    """Make the messages the dashboard; the one before leaves the screen."""
+    before, talk.dashboard = talk.dashboard, messages
+    for message in before:
+        await message.remove()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -41,8 +42,11 @@ HEADERS = {
 class Guarded:
     """Refuses what is addressed to another host, and what another site's page sends; adds the headers to every answer."""
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Iterable[str] = (), origins: Iterable[str] = (), believed: "Believed | None" = None
+    ) -> None:
         self._app, self._hosts, self._origins = app, LOCAL | frozenset(hosts), frozenset(origins)
+        self._believed = believed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what belongs here."""
@@ -53,6 +57,9 @@ class Guarded:
         if refusal:
             await _refuse(refusal, scope, receive, send)
             return
+
+        if self._believed:
+            scope = self._believed.without_claims(scope)
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -74,6 +81,21 @@ class Guarded:
         if safe or origin in self._origins or origin == f"{'https' if secure else 'http'}://{host}":
             return ""
         return "this was sent by a page of another site. Open the chat itself."
+
+
+@dataclass(frozen=True)
+class Believed:
+    """The header that names a person, and the proxies that may send it: from anyone else it is taken away."""
+
+    header: str
+    proxies: frozenset[str]
+
+    def without_claims(self, scope: Scope) -> Scope:
+        """The request as it came from a proxy; from elsewhere without the header."""
+        if scope.get("client") and scope["client"][0] in self.proxies:
+            return scope
+        claimed = self.header.lower().encode("latin-1")
+        return {**scope, "headers": [each for each in scope["headers"] if each[0].lower() != claimed]}
 
 
 def without_foreign_links(page: str) -> str:

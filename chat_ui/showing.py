@@ -7,16 +7,16 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from chat_ui.cards.dashboard import dashboard, incident_rows
+from chat_ui.cards.dashboard import dashboard, grounds, incident_rows
 from chat_ui.cards.finding import finding
 from chat_ui.cards.suggestion import approval, title_of
-from chat_ui.charts.device import timeline
+from chat_ui.charts.device import against_baseline, timeline
 from chat_ui.charts.groups import domains_by_group, incident_spread, ranking
 from chat_ui.charts.history import anomalies_by_day, drift, severities
 from chat_ui.charts.preview import by_day, by_verdict
 from chat_ui.client import Refused
 from chat_ui.desk import Desk, Talk
-from chat_ui.screen import STOP, WARNING, button, card, charts, now, replace, say, sheet, show
+from chat_ui.screen import STOP, WARNING, add, button, card, charts, now, replace, say, sheet, show
 from chat_ui.words import count, foreign, moment, percent, span
 
 Payload = Mapping[str, Any]
@@ -27,25 +27,34 @@ _DAYS_AROUND = 7
 async def show_dashboard(talk: Talk) -> None:
     """The dashboard, drawn from what is persisted; an earlier one leaves the screen."""
     overview = await talk.client.overview()
-    figures: list[go.Figure] = []
-    if overview["run"]:
-        figures = [anomalies_by_day(overview), *await _dashboard_charts(talk)]
-    props = dashboard(overview, talk.zone, again=talk.dashboard is not None)
-    await replace(talk, await show(card("Dashboard", props), *charts(*figures)))
+    first = await show(card("Dashboard", dashboard(overview, talk.zone, again=bool(talk.dashboard))))
+    await replace(talk, first, await show(card("Grounds", grounds(overview, talk.zone))))
+    if not overview["run"]:
+        return
+    # numbers first: the charts below the first card come when they are there
+    await add(first, *charts(anomalies_by_day(overview, talk.days)))
+    await add(first, *charts(*await _dashboard_charts(talk, overview["telemetry_until"])))
 
 
-async def _dashboard_charts(talk: Talk) -> list[go.Figure]:
+async def _dashboard_charts(talk: Talk, until: str) -> list[go.Figure]:
     if talk.profile != "analyst":
         return [severities(await talk.client.get("/scores"))]
-    scores, moved, heat = await asyncio.gather(talk.client.get("/scores"), talk.client.get("/drift"), domain_heat(talk))
+    scores, moved, heat = await asyncio.gather(
+        talk.client.get("/scores"), talk.client.get("/drift"), domain_heat(talk, since=_since(talk, until))
+    )
     return [severities(scores), heat, drift(moved)]
 
 
-async def domain_heat(talk: Talk, by: str = "store") -> go.Figure:
+def _since(talk: Talk, until: str) -> str | None:
+    """Where the window of charts begins that the person chose; None if it is all there is."""
+    return (datetime.fromisoformat(until) - timedelta(days=talk.days)).isoformat() if talk.days else None
+
+
+async def domain_heat(talk: Talk, by: str = "store", since: str | None = None) -> go.Figure:
     """Which metric domain troubles which group."""
     metrics = (await talk.client.get("/metrics"))["metrics"]
     names = [each["name"] for each in metrics]
-    told = await asyncio.gather(*(talk.client.get("/groups", by=by, metric=name, limit=50) for name in names))
+    told = await asyncio.gather(*(talk.client.get("/groups", by=by, metric=name, limit=50, since=since) for name in names))
     return domains_by_group(zip(names, told, strict=True), {each["name"]: each["domain"] for each in metrics})
 
 
@@ -53,8 +62,11 @@ async def show_finding(talk: Talk, *, anomaly: str | None = None, device: str | 
     """One anomaly explained, with its strongest metric through time, and the buttons to judge it."""
     told = await talk.client.explanation(anomaly=anomaly, device=device)
     inside = (await talk.client.get(f"/incidents/{told['incident']}"))["incident"]["anomalies"] if told["incident"] else 0
-    figures = [timeline(await _around(talk, told))] if told["metrics"] else []
-    props = finding(told, now(), talk.zone, in_incident=inside, read_only=talk.read_only)
+    figures: list[go.Figure] = []
+    if told["metrics"]:
+        shown = await _around(talk, told)
+        figures = [timeline(shown), against_baseline(shown, told["time"])]
+    props = finding(told, now(), talk.zone, in_incident=inside, blocked=talk.why_not("feedback"))
     await show(card("Finding", props), *charts(*figures))
 
 
@@ -69,7 +81,8 @@ async def explain_incident(talk: Talk, incident: str) -> None:
     """The incident's worst anomaly explained."""
     worst = (await talk.client.get("/anomalies", incident=incident, limit=1))["anomalies"]
     if not worst:
-        await say(WARNING, "No anomaly of that incident is stored any more.")
+        # an incident of devices that fell silent has no row that could be anomalous
+        await show_incident(talk, incident)
         return
     await show_finding(talk, anomaly=worst[0]["id"])
 
@@ -83,41 +96,38 @@ async def show_incident(talk: Talk, incident: str) -> None:
     )
     whole = detail["incident"]
     told = [f"{foreign(each['words'], 240)}" for each in changes["changes"][:3]] or [foreign(changes["summary"], 240)]
-    await show(
-        card(
-            "Said",
-            {
-                "tone": "an-card",
-                "text": f"{foreign(detail['summary'], 400)} {' '.join(told)}",
-                "buttons": [
-                    button("Explain its worst anomaly", "explain", main=True, incident=whole["id"]),
-                    *(button(f"Explain {foreign(name, 30)}", "explain", device=name) for name in whole["device_examples"][:3]),
-                ],
-                "form": None,
-            },
-        ),
-        *charts(incident_spread(anomalies, foreign(whole["title"], 100))),
-    )
+    buttons = [button("Explain its worst anomaly", "explain", main=True, incident=whole["id"])] if anomalies["total"] else []
+    buttons += [button(f"Explain {foreign(name, 30)}", "explain", device=name) for name in whole["device_examples"][:3]]
+    text = f"{foreign(detail['summary'], 400)} {' '.join(told)}"
+    spread = [incident_spread(anomalies, foreign(whole["title"], 100))] if anomalies["total"] else []
+    await show(card("Said", {"tone": "an-card", "text": text, "buttons": buttons, "form": None}), *charts(*spread))
 
 
 async def show_suggestion(desk: Desk, talk: Talk, suggestion: str) -> None:
     """The approval card, from the stored suggestion, with before and after; watched until it is decided, here or elsewhere."""
     standing = await talk.client.standing(suggestion)
-    drawn = card("Approval", approval(standing, talk.person.name, talk.zone, read_only=talk.read_only))
+    drawn = card("Approval", await _approval(talk, standing))
     await show(drawn, *charts(*_before_and_after(standing["preview"])))
     if standing["status"] != "pending":
         return
 
     async def redraw() -> None:
-        drawn.props = approval(await talk.client.standing(suggestion), talk.person.name, talk.zone, read_only=talk.read_only)
+        drawn.props = await approval_props(talk, suggestion)
         await drawn.update()
-        remembered = desk.open_cards.get(talk.person.name, [])
-        desk.open_cards[talk.person.name] = [each for each in remembered if each != suggestion]
+        desk.opened.remove(talk.person.name, suggestion)
 
     talk.offered.add(suggestion, redraw)
-    remembered = desk.open_cards.setdefault(talk.person.name, [])
-    if suggestion not in remembered:
-        remembered.append(suggestion)
+    desk.opened.add(talk.person.name, suggestion)
+
+
+async def approval_props(talk: Talk, suggestion: str) -> dict[str, Any]:
+    """Props of the approval card, of the suggestion as it stands now."""
+    return await _approval(talk, await talk.client.standing(suggestion))
+
+
+async def _approval(talk: Talk, standing: Payload) -> dict[str, Any]:
+    in_force = (await talk.client.get("/detector"))["settings"] if standing["suggestion"]["settings"] else None
+    return approval(standing, talk.person.name, talk.zone, in_force=in_force, refusal=talk.why_not("approve"))
 
 
 def _before_and_after(preview: Payload | None) -> list[go.Figure]:
@@ -175,7 +185,8 @@ async def show_device(talk: Talk, device: str, metric: str | None = None) -> Non
         if error.status != 404:
             raise
         named = metric or (await talk.client.get("/metrics"))["metrics"][0]["name"]
-        shown = await talk.client.timeline(device, named)
+        until = (await talk.client.get("/health"))["telemetry_until"] if talk.days else ""
+        shown = await talk.client.timeline(device, named, _since(talk, until))
         await show(*charts(timeline(shown)), words="")
 
 

@@ -1,5 +1,6 @@
 """Free text: put to the agent, its calls shown as steps, its words as they come."""
 
+import asyncio
 from collections.abc import AsyncIterable, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from pydantic_ai.messages import (
 )
 
 from agent.asking import Asking
-from chat_ui.desk import Desk, Talk
+from chat_ui.desk import Desk, Talk, learn_words
 from chat_ui.pictures import draw
 from chat_ui.screen import AUTHOR, now
 from chat_ui.words import foreign, quiet
@@ -28,6 +29,7 @@ _MOST_ANSWER = 1500
 
 async def answer(desk: Desk, talk: Talk, question: str) -> None:
     """Ask the agent, show its work and its words, draw what they speak of, and keep the thread."""
+    await asyncio.to_thread(learn_words)
     shown = _Shown()
     reply = await talk.conversation.ask(question, shown.follow)
     if reply.trouble:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -73,5 +73,4 @@ def ago(hours: float | None) -> str:
     """How long ago, in hours or days."""
     if hours is None:
         return "no telemetry"
-    told = timedelta(hours=hours)
-    return count(told.days, "day") + " ago" if told.days > 2 else f"{number(round(hours, 1))} h ago"
+    return f"{number(round(hours, 1))} h ago" if hours < 72 else count(round(hours / 24), "day") + " ago"

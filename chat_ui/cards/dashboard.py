@@ -1,4 +1,4 @@
-"""The dashboard's first card: freshness and health, what is open, what decides, and what waits."""
+"""The dashboard's two cards: freshness, what is open and what waits; then what decides, and questions to begin with."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,13 +31,19 @@ def dashboard(overview: Payload, zone: ZoneInfo = UTC_ZONE, *, again: bool = Fal
         "tiles": _tiles(overview),
         "incidents": [_incident(each, zone) for each in incidents],
         "incidentsNote": _how_many(page, len(incidents)),
+        "pending": [_pending(each, zone) for each in overview["suggestions"]],
+        "again": again,
+    }
+
+
+def grounds(overview: Payload, zone: ZoneInfo = UTC_ZONE) -> dict[str, Any]:
+    """Props of `Grounds`, of an overview: detector, baselines and rules in force."""
+    return {
         "facts": _detector(overview["detector"]),
         "levels": _levels(overview["baseline"]),
         "levelsNote": _version(overview["baseline"], zone),
-        "pending": [_pending(each, zone) for each in overview["suggestions"]],
         "rules": [_rule(each, zone) for each in overview["rules"][:3]],
         "questions": list(QUESTIONS),
-        "again": again,
     }
 
 
@@ -81,26 +87,39 @@ def _incident(each: Payload, zone: ZoneInfo) -> dict[str, Any]:
         "title": foreign(each["title"], 160),
         "band": each["band"],
         "severity": round(each["severity"]),
-        "note": f"{each['devices']} of {count(each['devices_in_scope'], 'device')} in scope, "
-        f"{percent(each['elsewhere_share'])} elsewhere · {count(each['anomalies'], 'anomalous row')} · "
-        f"{moment(each['start'], zone)} to {moment(each['end'], zone)} · {each['kind']} · {each['id']}",
+        "note": f"{_spread(each)}{count(each['anomalies'], 'anomalous row')} · "
+        f"{moment(each['start'], zone)} to {moment(each['end'], zone)} · {each['id']}",
     }
+
+
+def _spread(each: Payload) -> str:
+    """How many of how many devices, where the title does not say it."""
+    devices, scope = each["devices"], each["devices_in_scope"]
+    if scope == 1 or f"{devices} of {scope} device" in each["title"]:
+        return ""
+    return f"{devices} of {count(scope, 'device')} in scope, {percent(each['elsewhere_share'])} elsewhere · "
 
 
 def _detector(report: Payload | None) -> list[tuple[str, str]]:
     if report is None:
         return [("State", "no run has persisted anomalies yet")]
     version, settings = report["version"], report["settings"]
-    budget = settings["alerts_per_day"]
     weights = ", ".join(f"{name} x {number(weight)}" for name, weight in settings["domain_weights"].items())
     told = [
         ("Detector", f"{version['detector']}, version {version['version']}"),
         ("Threshold", f"{version['threshold']:.4g} ({version['calibration']})"),
-        ("Budget", f"{number(budget)} anomalies a day" if budget else f"contamination {number(settings['contamination'])}"),
+        ("Budget", budget(report)),
         ("Domain weights", weights or "all equal"),
         ("Trained on", f"{report['trained_rows']:,} rows, baseline version {report['baseline_version'] or 'none'}"),
     ]
     return [*told, ("Fallback", foreign(report["fallback"], 160))] if report["fallback"] else told
+
+
+def budget(report: Payload) -> str:
+    """How many anomalies the detector was told to expect, of its report."""
+    settings = report["settings"]
+    a_day = settings["alerts_per_day"]
+    return f"{number(a_day)} anomalies a day" if a_day else f"contamination {number(settings['contamination'])}"
 
 
 def _levels(version: Payload | None) -> list[dict[str, Any]]:

@@ -12,9 +12,12 @@ _DAYS_AHEAD = 3
 
 
 def finding(
-    told: Payload, now: datetime, zone: ZoneInfo = UTC_ZONE, *, in_incident: int = 0, read_only: bool = False
+    told: Payload, now: datetime, zone: ZoneInfo = UTC_ZONE, *, in_incident: int = 0, blocked: str = ""
 ) -> dict[str, Any]:
-    """Props of `Finding`, of an explanation. `in_incident` is how many anomalies its incident has."""
+    """Props of `Finding`, of an explanation. `in_incident` is how many anomalies its incident has.
+
+    `blocked` says why the person may not mark it; empty if they may.
+    """
     verdict = told["verdict"]
     return {
         "anomaly": told["anomaly"],
@@ -28,7 +31,7 @@ def finding(
         "metrics": [_metric(each) for each in told["metrics"]],
         "lines": [foreign(each, 300) for each in (*_changes(told, zone), *_decisions(told, zone))],
         "verdict": verdict.replace("_", " ") if verdict else "",
-        "readOnly": read_only,
+        "blocked": blocked,
         "expires": (now.astimezone(zone) + timedelta(days=_DAYS_AHEAD)).date().isoformat(),
     }
 

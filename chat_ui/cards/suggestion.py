@@ -15,6 +15,7 @@ _STATUS = {
     "expired": ("expired: not now", ""),
     "stale": ("stale: the baselines are others now", ""),
 }
+_OPEN = frozenset({"pending", "approved"})
 
 
 def title_of(suggestion: Payload) -> str:
@@ -28,8 +29,13 @@ def title_of(suggestion: Payload) -> str:
     return foreign(f"Move what is normal for {', '.join(groups)}: {features}", 160)
 
 
-def approval(standing: Payload, person: str, zone: ZoneInfo = UTC_ZONE, *, read_only: bool = False) -> dict[str, Any]:
-    """Props of `Approval`, of a standing suggestion and its newest preview. `person` is who would decide."""
+def approval(
+    standing: Payload, person: str, zone: ZoneInfo = UTC_ZONE, *, in_force: Payload | None = None, refusal: str = ""
+) -> dict[str, Any]:
+    """Props of `Approval`, of a standing suggestion and its newest preview. `person` is who would decide.
+
+    `in_force` are the detector's settings now; `refusal` says why this person may not decide, and is empty if they may.
+    """
     suggestion, preview, status = standing["suggestion"], standing["preview"], standing["status"]
     words, tone = _STATUS[status]
     return {
@@ -42,7 +48,7 @@ def approval(standing: Payload, person: str, zone: ZoneInfo = UTC_ZONE, *, read_
         "statusNote": outcome(standing, zone),
         "reason": foreign(suggestion["reason"], 900),
         "moves": [_move(each, zone) for each in suggestion["adjustments"][:20]],
-        "settings": _settings(suggestion["settings"]),
+        "settings": _settings(suggestion["settings"], in_force or {}) if status in _OPEN else [],
         "facts": _facts(standing, person, zone),
         "counts": _counts(preview),
         "totals": _totals(preview),
@@ -50,7 +56,8 @@ def approval(standing: Payload, person: str, zone: ZoneInfo = UTC_ZONE, *, read_
         "hidden": _hidden(preview),
         "removed": _examples(preview, "removed_examples", zone),
         "added": _examples(preview, "added_examples", zone),
-        "canDecide": status == "pending" and not read_only,
+        "canDecide": status == "pending" and not refusal,
+        "refusal": refusal if status == "pending" else "",
         "blocked": blocked(preview),
         "overrides": overridable(preview),
     }
@@ -124,10 +131,16 @@ def _move(each: Payload, zone: ZoneInfo) -> dict[str, str]:
     }
 
 
-def _settings(settings: Payload | None) -> list[tuple[str, str]]:
-    if settings is None:
-        return []
-    return [(name.replace("_", " "), "not set" if value is None else str(value)) for name, value in settings.items()]
+def _settings(settings: Payload | None, in_force: Payload) -> list[tuple[str, str, str]]:
+    """What would change: name, value now, value then. The reason says it too, once it is applied and no longer differs."""
+    differing = [name for name, value in (settings or {}).items() if in_force.get(name) != value]
+    return [(name.replace("_", " "), _value(in_force.get(name)), _value((settings or {})[name])) for name in differing]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} x {number(weight)}" for name, weight in value.items()) or "all equal"
+    return "not set" if value is None else str(value)
 
 
 def _totals(preview: Payload | None) -> list[dict[str, str]]:

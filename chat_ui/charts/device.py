@@ -1,11 +1,12 @@
 """One device: a metric through time against what is typical and against its peers."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import plotly.graph_objects as go
 
-from chat_ui.charts.style import BAD, BAND, NORMAL, PEERS, WAS, figure
+from chat_ui.charts.style import BAD, BAND, NORMAL, PEERS, WAS, figure, plain
 from chat_ui.words import count, span
 
 Payload = Mapping[str, Any]
@@ -51,6 +52,37 @@ def timeline(shown: Payload) -> go.Figure:
         note += f"; typical at level {shown['level']}, n = {shown['n']:,}, version {shown['version']}"
     title = f"{shown['metric']} of {shown['device']}"
     return figure(traces, title, note, y=f"{shown['metric']}{unit}", height=360)
+
+
+def against_baseline(shown: Payload, moment: str) -> go.Figure:
+    """How a metric is spread in the day up to a moment and before it, with its baseline's middle and edges; of a timeline."""
+    time = datetime.fromisoformat(moment)
+    begin = time - timedelta(days=1)
+    told = [(datetime.fromisoformat(each["time"]), each["value"]) for each in shown["points"] if each["value"] is not None]
+    before = [value for at, value in told if at <= begin]
+    now = [value for at, value in told if begin < at <= time]
+    traces = [
+        go.Histogram(
+            x=values, name=f"{name} (n = {len(values):,})", marker_color=colour, opacity=0.75, histnorm="percent", bingroup=1
+        )
+        for name, values, colour in (("before", before, NORMAL), ("the day up to it", now, BAD))
+    ]
+    note = f"{span(shown['window'])}, n = {len(now):,} steps in the day up to {time:%d %b %H:%M} UTC, {len(before):,} before"
+    unit = f" ({shown['unit']})" if shown["unit"] else ""
+    title = f"{shown['metric']} against its baseline"
+    drawn = figure(traces, title, note, y="steps in percent", height=360, barmode="overlay", hovermode="closest")
+    drawn.update_xaxes(title={"text": plain(f"{shown['metric']}{unit}"), "standoff": 4})
+    for words, value in _baseline_at(shown["points"], time):
+        drawn.add_vline(x=value, line={"color": WAS, "dash": "dot", "width": 1.5}, annotation_text=words)
+    return drawn
+
+
+def _baseline_at(points: Any, time: datetime) -> list[tuple[str, float]]:
+    """The typical value and its band's edges at the last step up to a time, where they are known."""
+    known = [each for each in points if each["centre"] is not None and datetime.fromisoformat(each["time"]) <= time]
+    if not known:
+        return []
+    return [(words, known[-1][end]) for words, end in (("low", "low"), ("typical", "centre"), ("high", "high"))]
 
 
 def peers(shown: Payload) -> go.Figure:

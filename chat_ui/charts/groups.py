@@ -64,10 +64,15 @@ def incident_spread(anomalies: Payload, title: str) -> go.Figure:
         text=[each["metric"] for each in kept],
         hovertemplate="%{y}, %{x}: %{text}, severity %{marker.color:.0f}<extra></extra>",
     )
-    note = f"UTC, {len(kept):,} of {anomalies['total']:,} anomalies on {len(often)} devices"
+    note = f"{_extent(rows)}, n = {len(kept):,} of {anomalies['total']:,} anomalies on {len(often)} devices"
     drawn = figure([dots], title, note, height=max(260, 130 + 18 * len(often)), hovermode="closest", showlegend=False)
     drawn.update_yaxes(type="category", categoryorder="array", categoryarray=often[::-1])
     return drawn
+
+
+def _extent(rows: Iterable[Payload]) -> str:
+    times = sorted(each["time"] for each in rows)
+    return span({"first": times[0], "last": times[-1]}) if times else "no window"
 
 
 def domains_by_group(answers: Iterable[tuple[str, Payload]], domains: Mapping[str, str]) -> go.Figure:

@@ -12,9 +12,9 @@ from chat_ui.words import span
 Payload = Mapping[str, Any]
 
 
-def anomalies_by_day(overview: Payload) -> go.Figure:
-    """Anomalous rows and affected devices of each day (UTC), of an overview."""
-    days = overview["by_day"]
+def anomalies_by_day(overview: Payload, newest: int | None = None) -> go.Figure:
+    """Anomalous rows and affected devices of each day (UTC), of an overview; only of the `newest` days, if told."""
+    days = overview["by_day"][-newest:] if newest else overview["by_day"]
     names = [each["day"] for each in days]
     anomalies, rows = sum(each["anomalies"] for each in days), sum(each["rows"] for each in days)
     bars = go.Bar(x=names, y=[each["anomalies"] for each in days], name="anomalous rows", marker_color=BAD, opacity=0.85)
@@ -25,7 +25,8 @@ def anomalies_by_day(overview: Payload) -> go.Figure:
         mode="lines+markers",
         line={"color": NORMAL, "width": 2},
     )
-    note = f"by day (UTC), {len(days)} days, n = {anomalies:,} of {rows:,} rows"
+    window = f"{names[0]} to {names[-1]}" if names else "no day"
+    note = f"by day (UTC), {window}, n = {anomalies:,} of {rows:,} rows"
     return figure([bars, line], "Anomalies over time", note, y="count")
 
 

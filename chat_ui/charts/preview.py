@@ -6,6 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from chat_ui.charts.style import BAD, NOW, WAS, figure
+from chat_ui.words import span
 
 Payload = Mapping[str, Any]
 
@@ -17,8 +18,15 @@ def by_day(preview: Payload) -> go.Figure:
         go.Bar(x=days, y=[before for _, before, _ in preview["by_day"]], name="now", marker_color=WAS),
         go.Bar(x=days, y=[after for _, _, after in preview["by_day"]], name="with the change", marker_color=NOW),
     ]
-    note = f"by day (UTC), {preview['alarms_before']:,} now, {preview['alarms_after']:,} after, n = {preview['rows']:,} rows"
+    note = (
+        f"{_window(preview)}, by day, {preview['alarms_before']:,} now, {preview['alarms_after']:,} after, "
+        f"n = {preview['rows']:,} rows"
+    )
     return figure(traces, "Before and after", note, y="anomalous rows", barmode="group")
+
+
+def _window(preview: Payload) -> str:
+    return span({"first": preview["start"], "last": preview["end"]})
 
 
 def by_verdict(preview: Payload) -> go.Figure:
@@ -45,7 +53,9 @@ def by_verdict(preview: Payload) -> go.Figure:
         ),
     ]
     gone, come = sum(preview["removed"].values()), sum(preview["added"].values())
-    note = f"{gone:,} removed, {come:,} added, on {preview['devices']:,} devices; window ends {str(preview['end'])[:16]} UTC"
+    note = (
+        f"{_window(preview)}, n = {preview['rows']:,} rows: {gone:,} removed, {come:,} added, on {preview['devices']:,} devices"
+    )
     drawn = figure(traces, "By verdict", note, barmode="relative", hovermode="closest")
     drawn.add_vline(x=0, line={"color": WAS, "width": 1})
     return drawn

@@ -24,6 +24,8 @@ def figure(traces: Sequence[Any], title: str, note: str, *, y: str = "", height:
     """The traces under a title, with a second, smaller line that says window, zone and n."""
     drawn = go.Figure(list(traces))
     drawn.update_layout(
+        # what a screen reader is told; `charts.js` puts it on the drawing
+        meta={"summary": f"Chart: {title}. {note}. {_told(traces)}"},
         title={
             "text": f"<b>{plain(title)}</b>{_small(note)}",
             "font": {"size": 14, "color": _INK},
@@ -55,6 +57,24 @@ def _small(note: str) -> str:
     """The note in smaller lines below the title, short enough for half the width of the page."""
     lines = wrap(note, _LINE)
     return "".join(f"<br><span style='font-size:11px;color:{_INK}'>{plain(line)}</span>" for line in lines)
+
+
+def _told(traces: Sequence[Any]) -> str:
+    """Each named trace's range in words: what a look at the chart would tell first."""
+    return " ".join(filter(None, (_range(trace) for trace in traces)))
+
+
+def _range(trace: Any) -> str:
+    if not trace.name or trace.type not in {"bar", "scatter"}:
+        return ""
+    values = trace.x if getattr(trace, "orientation", None) == "h" else trace.y
+    known = [float(value) for value in values if isinstance(value, int | float)]
+    if not known:
+        return f"{trace.name}: no values."
+    gaps = len(values) - len(known)
+    return f"{trace.name}: {len(known)} values from {min(known):.4g} to {max(known):.4g}" + (
+        f", {gaps} empty." if gaps else "."
+    )
 
 
 def plain(text: object, most: int = 110) -> str:

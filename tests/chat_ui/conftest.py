@@ -6,61 +6,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
-import pandas as pd
 import pytest
 
-from server.app import App
-from server.domain.run import SourceSpec
-from server.domain.settings import DetectorSettings, WalkSettings
-from server.domain.telemetry import Fleet
-from server.settings import Settings
 from server.tools.tokens import digest_of
 
 MARKDOWN = "![leak](https://evil.example/leak.png)"
 MARKUP = "<img src=https://evil.example/pixel.png>"
-START = datetime(2025, 3, 3, tzinfo=UTC)
-DAYS, DEVICES = 20, 16
-NEW_NORMAL = START + timedelta(days=14)
-FAULT = START + timedelta(days=11), START + timedelta(days=12)
-TOKENS = {"boss": "read+run+feedback+approve", "reader": "read"}
+TOKENS = {
+    "boss": "read+run+feedback+approve",
+    "ann": "read+run+feedback+approve",
+    "olga": "read+run+feedback",
+    "reader": "read",
+}
 _WAIT = 90
 
 
 def name_of(number: int) -> str:
     """Plain names, but for two that would like to be more than names."""
     return {1: MARKDOWN, 9: MARKUP}.get(number, f"d{number:02d}")
-
-
-def telemetry() -> pd.DataFrame:
-    """Hourly rows of two models: all of A drain more from a day on, two of B are really at fault for a day."""
-    chance = np.random.default_rng(5)
-    times = pd.date_range(START, periods=24 * DAYS, freq="h")
-    parts: list[pd.DataFrame] = []
-    for number in range(DEVICES):
-        rhythm = 1.0 + 0.3 * np.sin(2 * np.pi * times.hour.to_numpy() / 24)
-        frame = pd.DataFrame(
-            {
-                "device": name_of(number),
-                "time": times,
-                "model": "A" if number < DEVICES // 2 else "B",
-                "store": f"s{number % 4}",
-                "drain": 10 * rhythm + chance.normal(0, 1.0, len(times)) + 0.2 * number,
-                "heat": 30 + chance.normal(0, 0.5, len(times)),
-            }
-        )
-        if number < DEVICES // 2:
-            frame.loc[times >= NEW_NORMAL, "drain"] += 4.0
-        if number in (9, 12):
-            frame.loc[(times >= FAULT[0]) & (times < FAULT[1]), "heat"] += 15.0
-        parts.append(frame)
-    return pd.concat(parts, ignore_index=True)
 
 
 @pytest.fixture(scope="session")
@@ -76,18 +46,15 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fleet(made_up: Any) -> Any:
+    """The fleet: all of A drain more from a day on, two of B are really at fault for a day."""
+    return made_up(name_of, stores=4, shift=4.0, faulty=(9, 12))
+
+
+@pytest.fixture(scope="session")
+def home(fleet: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder with the fleet walked."""
-    folder = tmp_path_factory.mktemp("chat")
-    telemetry().to_parquet(folder / "fleet.parquet", index=False)
-    settings = Settings(home=folder / "home", threads=1, _env_file=None)  # pyright: ignore[reportCallIssue]
-    with App(settings) as app:
-        spec = SourceSpec(
-            connector="files", location=str(folder / "fleet.parquet"), options={"cohort": "model", "store": "store"}
-        )
-        detector = DetectorSettings(n_estimators=20, contamination=0.05)
-        app.walk.advance("default", app.walk.start(Fleet(name="shop"), spec, WalkSettings(detector=detector)).id)
-    return folder / "home"
+    return fleet.walked(tmp_path_factory.mktemp("chat"))
 
 
 @dataclass(frozen=True)
@@ -96,6 +63,11 @@ class Served:
 
     url: str
     token: str
+    new_normal: datetime
+
+    def token_of(self, name: str) -> str:
+        """The token of that person."""
+        return token_of(name, self.token)
 
     def http(self, token: str | None = None) -> httpx.Client:
         """A client of it."""
@@ -114,19 +86,31 @@ class Served:
 
     def mark_new_normal(self) -> None:
         """Mark the anomalies of the new normal as false alarms."""
-        page = self.get("/anomalies", metric="drain", since=NEW_NORMAL.isoformat(), limit=200)
+        page = self.get("/anomalies", metric="drain", since=self.new_normal.isoformat(), limit=200)
         for each in page["anomalies"]:
             self.post("/feedback", verdict="false_alarm", anomaly=each["id"], note="new app")
 
 
 @pytest.fixture(scope="session")
-def served(home: Path) -> Iterator[Served]:
+def serving(fleet: Any) -> Callable[..., AbstractContextManager[Served]]:
+    """Runs `anomalyst serve` over a home folder, with tokens, as long as a block lasts."""
+
+    @contextmanager
+    def serve(home: Path, port: int | None = None, **environment: str) -> Iterator[Served]:
+        port, token = port or free_port(), "anomalyst_for_tests"
+        listed = " ".join(f"{name}:{scopes}:default:{digest_of(token_of(name, token))}" for name, scopes in TOKENS.items())
+        ready = f"http://127.0.0.1:{port}/readyz"
+        with running(["serve", "--port", str(port)], ready, home, ANOMALYST_TOKENS__LISTED=listed, **environment):
+            yield Served(f"http://127.0.0.1:{port}", token, fleet.new_normal)
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def served(serving: Callable[..., AbstractContextManager[Served]], home: Path) -> Iterator[Served]:
     """`anomalyst serve` over the fleet, with tokens."""
-    port = free_port()
-    token = "anomalyst_for_tests"
-    listed = " ".join(f"{name}:{scopes}:default:{digest_of(token_of(name, token))}" for name, scopes in TOKENS.items())
-    with running(["serve", "--port", str(port)], f"http://127.0.0.1:{port}/readyz", home, ANOMALYST_TOKENS__LISTED=listed):
-        yield Served(f"http://127.0.0.1:{port}", token)
+    with serving(home) as server:
+        yield server
 
 
 def token_of(name: str, token: str = "anomalyst_for_tests") -> str:
@@ -158,7 +142,11 @@ class running:  # noqa: N801 - reads as `with running(...)`
     def __exit__(self, *_: object) -> None:
         assert self._process is not None
         self._process.terminate()
-        self._process.communicate(timeout=30)
+        try:
+            self._process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
 
 
 def _answers(url: str) -> bool:

@@ -100,10 +100,10 @@ async def test_a_card_closes_when_its_suggestion_is_decided_elsewhere(server: Fa
     offered = Offered()
     offered.add("s-0123456789", redraw)
     async with server.client() as client:
-        assert await offered.close_decided(client) == []
+        assert await offered.close_decided(client) == {}
         server.status = "applied"
-        assert await offered.close_decided(client) == ["s-0123456789"]
-        assert await offered.close_decided(client) == []
+        assert await offered.close_decided(client) == {"s-0123456789": "applied"}
+        assert await offered.close_decided(client) == {}
     assert redrawn == ["card"]
 
 
@@ -114,7 +114,7 @@ async def test_a_server_that_is_down_closes_and_decides_nothing(server: FakeServ
     offered.add("s-0123456789", lambda: pytest.fail("nothing is known"))
     server.answers = False
     async with server.client() as client:
-        assert await offered.close_decided(client) == []
+        assert await offered.close_decided(client) == {}
         with pytest.raises(Unreachable, match="anomalyst serve"):
             await decide(client, Said.of(SEEN))
 

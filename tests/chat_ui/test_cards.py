@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chat_ui.cards.dashboard import dashboard
+from chat_ui.cards.dashboard import dashboard, grounds
 from chat_ui.cards.finding import finding
 from chat_ui.cards.suggestion import approval, outcome, title_of
 from chat_ui.words import foreign, moment, number, quiet
@@ -29,14 +29,16 @@ def test_the_dashboard_shows_the_overviews_counts_with_denominators(drawn: Answe
     assert tiles["Anomalous rows"]["value"] == f"{overview['detector']['flagged']['count']:,}"
     assert tiles["To decide"]["value"] == str(overview["suggestions_pending"])
     first = overview["incidents"]["incidents"][0]
-    assert f"{first['devices']} of {first['devices_in_scope']} device" in props["incidents"][0]["note"]
+    shown = props["incidents"][0]
+    assert (shown["title"] + shown["note"]).count(f"{first['devices']} of {first['devices_in_scope']} device") == 1
     assert len(props["incidents"]) <= 5
 
 
 def test_a_fleet_without_a_run_has_a_dashboard(drawn: Answer) -> None:
     """Before anything was persisted the card says so and shows no figure."""
     empty = {**drawn("overview"), "detector": None, "baseline": None, "by_day": (), "telemetry_until": None}
-    props = dashboard(empty)
+    assert dashboard(empty)["freshness"].startswith("last telemetry -")
+    props = grounds(empty)
     assert props["facts"] == [("State", "no run has persisted anomalies yet")]
     assert props["levels"] == []
 
@@ -72,10 +74,11 @@ def test_the_totals_are_the_previews(drawn: Answer) -> None:
 
 
 def test_only_a_pending_suggestion_can_be_decided_on(drawn: Answer) -> None:
-    """The buttons go with the status, and in read-only mode."""
+    """The buttons go with the status, and where the person may not decide, the card says why."""
     stored = standing(drawn)
     assert approval(stored, "boss")["canDecide"]
-    assert not approval(stored, "boss", read_only=True)["canDecide"]
+    refused = approval(stored, "olga", refusal="olga lacks the right")
+    assert (refused["canDecide"], refused["refusal"]) == (False, "olga lacks the right")
     for status in ("approved", "rejected", "applied", "expired", "stale"):
         assert not approval({**stored, "status": status}, "boss")["canDecide"]
 
@@ -89,6 +92,16 @@ def test_a_closed_gate_or_a_missing_preview_blocks_approving(drawn: Answer) -> N
     assert "too large" in closed["blocked"]
     assert (accepted["blocked"], accepted["overrides"]) == ("", ["size_of_move"])
     assert approval({**stored, "preview": None}, "boss")["blocked"]
+
+
+def test_a_settings_suggestion_shows_what_changes_alone(drawn: Answer) -> None:
+    """Of all settings only those that would be others, each as it is and as it would be; weights are told in words."""
+    now = {"name": "hybrid", "contamination": 0.03, "alerts_per_day": None, "domain_weights": {}}
+    then = {**now, "alerts_per_day": 20.0, "domain_weights": {"battery": 0.5}}
+    stored = standing(drawn)
+    stored["suggestion"] = {**stored["suggestion"], "settings": then}
+    shown = approval(stored, "boss", in_force=now)["settings"]
+    assert shown == [("alerts per day", "not set", "20.0"), ("domain weights", "all equal", "battery x 0.5")]
 
 
 def test_a_decision_is_told_with_person_channel_and_reason(drawn: Answer) -> None:

@@ -81,6 +81,17 @@ def test_a_file_that_lacks_something_is_refused(tmp_path: Path, text: str) -> No
         People.of_file(file_of(tmp_path, text))
 
 
+def test_people_whom_a_proxy_or_a_provider_knows_need_no_password(tmp_path: Path) -> None:
+    """Named alone with a token, and still nobody who is let in unasked."""
+    path = file_of(tmp_path, '["ann@example.org"]\ntoken = "t"\n')
+    with pytest.raises(PeopleUnreadable, match="password"):
+        People.of_file(path)
+    known = People.of_file(path, passwords=False)
+    assert known.named("ann@example.org") is not None
+    assert known.only() is None
+    assert known.admitted("ann@example.org", "") is None
+
+
 def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     """Tokens are in it."""
     path = file_of(tmp_path, "")

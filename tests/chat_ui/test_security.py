@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from chat_ui.security import Guarded, without_foreign_links
+from chat_ui.security import Believed, Guarded, without_foreign_links
 
 
 async def _page(_: Any) -> PlainTextResponse:
@@ -66,6 +67,19 @@ def test_a_name_that_is_not_its_own_is_refused(browser: TestClient) -> None:
     assert refused.status_code == 403
     assert "ANOMALYST_CHAT__HOSTS" in refused.text
     assert browser.get("/", headers={"host": "chat.example"}).status_code == 200
+
+
+@pytest.mark.parametrize(("peer", "known"), [("10.0.0.7", "ann"), ("10.0.0.8", "nobody"), ("127.0.0.1", "nobody")])
+def test_only_a_proxy_of_ours_may_name_a_person(peer: str, known: str) -> None:
+    """From any other address the header is taken away, however it is spelled; from the proxy it is passed on."""
+
+    async def who(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(request.headers.get("x-forwarded-user", "nobody"))
+
+    believed = Believed("X-Forwarded-User", frozenset({"10.0.0.7"}))
+    guarded = Guarded(Starlette(routes=[Route("/", who)]), believed=believed)
+    caller = TestClient(guarded, base_url="http://localhost:8801", client=(peer, 40_000))
+    assert caller.get("/", headers={"x-FORWARDED-user": "ann", "x-forwarded-for": "10.0.0.7"}).text == known
 
 
 def test_links_to_another_host_leave_the_page() -> None:

@@ -1,7 +1,9 @@
 """A browser before the running chat, and a log of whatever it asks for."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -12,10 +14,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chat_ui.people import hashed
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _another = count()
-PATIENCE = 20_000
+PATIENCE = 60_000
 
 
 @dataclass
@@ -37,12 +41,39 @@ class Watched:
         self.page.goto(chat.url)
         self.page.get_by_text("Open incidents, worst first").wait_for()
 
+    def log_in(self, chat: Chat, name: str, password: str) -> None:
+        """Open the chat and say who it is."""
+        self.page.goto(chat.url)
+        self.page.locator("input[name=email]").fill(name)
+        self.page.locator("input[name=password]").fill(password)
+        self.page.locator("button[type=submit]").click()
+
+    def open_card(self, suggestion: str) -> Any:
+        """The approval card of a suggestion, opened from the dashboard."""
+        row = self.page.locator(".an-row", has_text=suggestion).last
+        row.get_by_role("button", name="Preview and decide").click()
+        return self.page.get_by_label(f"Suggestion {suggestion}")
+
+    def shot(self, name: str) -> None:
+        """A picture to look at, where the environment names a folder for them."""
+        if folder := os.environ.get("ANOMALYST_SHOTS"):
+            self.page.screenshot(path=f"{folder}/{name}.png", full_page=False)
+
     def ask(self, words: str) -> None:
         """Type a question and send it, once the answer before it is there: until then Enter sends nothing."""
         self.page.locator("#stop-button").wait_for(state="hidden")
         self.page.locator("#chat-input").click()
-        self.page.keyboard.type(words)
+        self.page.keyboard.insert_text(words)
         self.page.keyboard.press("Enter")
+
+    def answer(self, words: str) -> str:
+        """What the page says to a question, once it has said all."""
+        said = self.page.locator("[data-step-type=assistant_message]")
+        before = said.count()
+        self.ask(words)
+        said.nth(before).wait_for()
+        self.page.locator("#stop-button").wait_for(state="hidden")
+        return str(said.nth(before).inner_text())
 
     def command(self, name: str, words: str = "") -> None:
         """Choose a command by typing it, then send it with the words."""
@@ -68,17 +99,50 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+Chatting = Callable[..., AbstractContextManager[Chat]]
+
+
 @pytest.fixture(scope="session")
-def chat(
-    served: Any, run_command: Any, unused_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Chat]:
-    """`anomalyst chat-ui` before the server, for its local user `boss`."""
-    url = f"http://127.0.0.1:{unused_port()}"
-    home: Path = tmp_path_factory.mktemp("chat_home")
-    environment = {"ANOMALYST_URL": f"{served.url}/mcp", "ANOMALYST_TOKEN": served.token, "ANOMALYST_USER": "boss"}
-    watching = {"ANOMALYST_CHAT__WATCH_SECONDS": "0.5"}
-    with run_command(["chat-ui", "--port", url.rpartition(":")[2]], f"{url}/healthz", home, **environment, **watching):
-        yield Chat(url)
+def chatting(run_command: Any, unused_port: Callable[[], int]) -> Chatting:
+    """Runs `anomalyst chat-ui` before a server, with a home folder of its own, as long as a block lasts."""
+
+    @contextmanager
+    def chat(served: Any, home: Path, port: int | None = None, **environment: str) -> Iterator[Chat]:
+        port = port or unused_port()
+        url = f"http://127.0.0.1:{port}"
+        there = {"ANOMALYST_URL": f"{served.url}/mcp", "ANOMALYST_CHAT__WATCH_SECONDS": "0.5"}
+        with run_command(["chat-ui", "--port", str(port)], f"{url}/healthz", home, **there, **environment):
+            yield Chat(url)
+
+    return chat
+
+
+@pytest.fixture(scope="session")
+def chat(served: Any, chatting: Chatting, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
+    """The chat for its local user `boss`."""
+    boss = {"ANOMALYST_TOKEN": served.token, "ANOMALYST_USER": "boss"}
+    with chatting(served, tmp_path_factory.mktemp("chat_home"), **boss) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def people(served: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of people: boss and ann may decide, olga may not, rea only reads. The password is the name, twice."""
+    path = tmp_path_factory.mktemp("people") / "people.toml"
+    tables = [
+        f'[{name}]\npassword = "{hashed(name * 2)}"\ntoken = "{served.token_of(token)}"\n'
+        for name, token in (("boss", "boss"), ("ann", "ann"), ("olga", "olga"), ("rea", "reader"))
+    ]
+    path.write_text("\n".join(tables), "utf-8")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture(scope="session")
+def office(served: Any, chatting: Chatting, people: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
+    """The chat that several people log in to."""
+    with chatting(served, tmp_path_factory.mktemp("office"), ANOMALYST_CHAT__PEOPLE=str(people)) as running:
+        yield running
 
 
 @pytest.fixture
@@ -102,16 +166,29 @@ class _Empty(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def watched(chromium: Any) -> Iterator[Watched]:
+def browsing(chromium: Any) -> Iterator[Callable[..., Watched]]:
+    """Opens browsers with a fresh profile and one page each."""
+    contexts: list[Any] = []
+
+    def browse(**how: Any) -> Watched:
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 1600}, **how})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        seen = Watched(page)
+        page.on("request", lambda request: seen.hosts.add(urlsplit(request.url).netloc))
+        page.on("websocket", lambda socket: seen.hosts.add(urlsplit(socket.url).netloc))
+        return seen
+
+    yield browse
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def watched(browsing: Callable[..., Watched]) -> Watched:
     """A fresh browser profile with one page."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 1600})
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    seen = Watched(page)
-    page.on("request", lambda request: seen.hosts.add(urlsplit(request.url).netloc))
-    page.on("websocket", lambda socket: seen.hosts.add(urlsplit(socket.url).netloc))
-    yield seen
-    context.close()
+    return browsing()
 
 
 @pytest.fixture
@@ -120,8 +197,7 @@ def pending(served: Any) -> Iterator[Callable[[], str]]:
     made: list[str] = []
 
     def make() -> str:
-        asked = served.post("/suggestions/settings", contamination=round(0.049 - 0.001 * next(_another), 3))
-        made.append(asked["suggestions"][0]["suggestion"]["id"])
+        made.append(suggested(served))
         return made[-1]
 
     yield make
@@ -129,3 +205,14 @@ def pending(served: Any) -> Iterator[Callable[[], str]]:
         standing = served.get(f"/suggestions/{suggestion}")
         if standing["status"] == "pending":
             served.post(f"/suggestions/{suggestion}/decision", approved=False, digest=standing["digest"], reason="over")
+
+
+def suggested(served: Any) -> str:
+    """A suggestion for other settings of the detector, another one each time."""
+    asked = served.post("/suggestions/settings", contamination=round(0.049 - 0.001 * next(_another), 3))
+    return asked["suggestions"][0]["suggestion"]["id"]
+
+
+@pytest.fixture(name="suggested", scope="session")
+def _suggested() -> Callable[[Any], str]:
+    return suggested

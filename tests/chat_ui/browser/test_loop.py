@@ -8,19 +8,11 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
-def open_card(watched: Any, suggestion: str) -> None:
-    """Open the approval card of a suggestion from the dashboard."""
-    page = watched.page
-    row = page.locator(".an-row", has_text=suggestion).last
-    row.get_by_role("button", name="Preview and decide").click()
-    page.get_by_label(f"Suggestion {suggestion}").get_by_text("Your decision").wait_for()
-
-
 def test_an_approval_survives_a_reload(watched: Any, chat: Any, served: Any, pending: Callable[[], str]) -> None:
     """The card is offered again after a reload, from the stored suggestion, and nothing was decided meanwhile."""
     suggestion = pending()
     watched.open(chat)
-    open_card(watched, suggestion)
+    watched.open_card(suggestion).get_by_text("Your decision").wait_for()
     watched.page.reload()
     card = watched.page.get_by_label(f"Suggestion {suggestion}")
     card.get_by_role("button", name="Approve").wait_for()
@@ -36,7 +28,7 @@ def test_a_denied_approval_is_recorded_and_changes_nothing(
     suggestion = pending()
     before = served.get("/overview")["baseline"]["version"]
     watched.open(chat)
-    open_card(watched, suggestion)
+    watched.open_card(suggestion).get_by_text("Your decision").wait_for()
     card = watched.page.get_by_label(f"Suggestion {suggestion}")
     card.get_by_label("Reason").fill("not this week")
     card.get_by_role("button", name="Reject").click()
@@ -51,7 +43,7 @@ def test_a_card_closes_when_it_is_decided_elsewhere(watched: Any, chat: Any, ser
     """Somebody decides at another place: the buttons leave this screen."""
     suggestion = pending()
     watched.open(chat)
-    open_card(watched, suggestion)
+    watched.open_card(suggestion).get_by_text("Your decision").wait_for()
     digest = served.get(f"/suggestions/{suggestion}")["digest"]
     served.post(f"/suggestions/{suggestion}/decision", approved=False, digest=digest, reason="elsewhere")
     card = watched.page.get_by_label(f"Suggestion {suggestion}")

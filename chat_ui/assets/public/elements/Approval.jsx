@@ -11,7 +11,7 @@ const Examples = ({ title, rows }) => rows.length > 0 && (
 )
 
 export default function Approval() {
-  const { suggestion, digest, preview, title, status, statusTone, statusNote, reason, moves, settings, facts, counts, totals, gate, hidden, removed, added, canDecide, blocked, overrides, drawn } = props
+  const { suggestion, digest, preview, title, status, statusTone, statusNote, reason, moves, settings, facts, counts, totals, gate, hidden, removed, added, canDecide, blocked, overrides, refusal, drawn } = props
   const top = useRef(null)
   // a card that was drawn just now comes into view; one of a resumed thread stays where it is
   useEffect(() => { if (Date.now() - drawn < 20000) top.current?.scrollIntoView({ block: "start", behavior: "smooth" }) }, [])
@@ -36,7 +36,12 @@ export default function Approval() {
             <tbody>{moves.map((row) => <tr key={row.feature + row.group}><td className="keep">{row.feature}</td><td>{row.group}</td><td className="num">{row.now}</td><td className="num">{row.then}</td><td className="num keep">{row.move}</td><td className="num">{row.full}</td><td className="keep">{row.since}</td></tr>)}</tbody>
           </table></div>
         )}
-        {settings.length > 0 && <dl style={{ marginTop: "0.8rem" }}>{settings.map(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={`${name} is`}>{value}</dd>])}</dl>}
+        {settings.length > 0 && (
+          <div className="an-scroll" style={{ marginTop: "0.8rem" }}><table>
+            <thead><tr><th>Setting</th><th className="num">Now</th><th className="num">would be</th></tr></thead>
+            <tbody>{settings.map(([name, before, after]) => <tr key={name}><td className="keep">{name}</td><td className="num">{before}</td><td className="num"><strong>{after}</strong></td></tr>)}</tbody>
+          </table></div>
+        )}
       </div>
       {totals.length > 0 && (
         <div className="an-tiles">{totals.map((tile) => <div className={`an-tile ${tile.tone}`} key={tile.name}><span>{tile.name}</span><b>{tile.value}</b><span>{tile.note}</span></div>)}</div>
@@ -61,6 +66,7 @@ export default function Approval() {
         </div>
         <div className="an-card"><div className="an-head"><h3>What you would decide on</h3></div><dl>{facts.map(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={`${name} is`}>{value}</dd>])}</dl></div>
       </div>
+      {refusal && <div className="an-card" role="note"><div className="an-head"><h3>Not yours to decide</h3></div><p>{refusal}</p></div>}
       {canDecide && (
         <div className="an-card">
           <div className="an-head"><h3>Your decision</h3><span className="an-note">bound to the digest above; doing nothing is “not now”, never yes</span></div>

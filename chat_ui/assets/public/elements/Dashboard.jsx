@@ -16,7 +16,7 @@ const Buttons = ({ row }) => {
 }
 
 export default function Dashboard() {
-  const { title, freshness, warnings, tiles, incidents, incidentsNote, facts, levels, levelsNote, pending, rules, questions, again, drawn } = props
+  const { title, freshness, warnings, tiles, incidents, incidentsNote, pending, again, drawn } = props
   const top = useRef(null)
   useEffect(() => { if (again && Date.now() - drawn < 20000) top.current?.scrollIntoView({ block: "start", behavior: "smooth" }) }, [])
   return (
@@ -36,9 +36,9 @@ export default function Dashboard() {
           <div className="an-head"><h3>Waiting for a decision</h3><span className="an-note">nothing changes before a person approves</span></div>
           <div className="an-list">
             {pending.map((each) => (
-              <div className="an-row" key={each.id} style={{ gridTemplateColumns: "minmax(0,1fr) auto" }}>
+              <div className="an-row two" key={each.id}>
                 <div><strong>{each.title}</strong><div className="an-note">{each.note}</div></div>
-                <div className="an-buttons"><button className="an-btn main" onClick={() => callAction({ name: "open", payload: { suggestion: each.id } })}>Preview and decide</button></div>
+                <div className="an-buttons"><button className="an-btn main" aria-label={`Preview and decide: ${each.title}`} onClick={() => callAction({ name: "open", payload: { suggestion: each.id } })}>Preview and decide</button></div>
               </div>
             ))}
           </div>
@@ -56,23 +56,6 @@ export default function Dashboard() {
           ))}
           {incidents.length === 0 && <p className="an-note">Nothing is open.</p>}
         </div>
-      </div>
-      <div className="an-cols">
-        <div className="an-card">
-          <div className="an-head"><h3>Detector</h3></div>
-          <dl>{facts.map(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={`${name} is`}>{value}</dd>])}</dl>
-        </div>
-        <div className="an-card">
-          <div className="an-head"><h3>Baselines in force</h3><span className="an-note">{levelsNote}</span></div>
-          <table>
-            <thead><tr><th>Level</th><th className="num">Groups</th><th className="num">Adjusted</th></tr></thead>
-            <tbody>{levels.map((each) => <tr key={each.level}><td>{each.level}</td><td className="num">{each.groups}</td><td className="num">{each.adjusted}</td></tr>)}</tbody>
-          </table>
-          {rules.length > 0 && <p className="an-note" style={{ marginTop: "0.6rem" }}>{rules.join(" · ")}</p>}
-        </div>
-      </div>
-      <div className="an-buttons" role="group" aria-label="Questions to start with">
-        {questions.map((each) => <button className="an-btn an-chip" key={each} onClick={() => sendUserMessage(each)}>{each}</button>)}
       </div>
     </section>
   )

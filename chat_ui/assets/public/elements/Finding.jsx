@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "react"
 const VERDICTS = [["false_alarm", "False alarm"], ["true", "True"], ["expected", "Expected until…"]]
 
 export default function Finding() {
-  const { anomaly, incident, incidentCount, title, severity, band, lines, text, metrics, note, verdict, readOnly, expires, drawn } = props
+  const { anomaly, incident, incidentCount, title, severity, band, lines, text, metrics, note, verdict, blocked, expires, drawn } = props
   const top = useRef(null)
   // a card that was drawn just now comes into view; one of a resumed thread stays where it is
   useEffect(() => { if (Date.now() - drawn < 20000) top.current?.scrollIntoView({ block: "start", behavior: "smooth" }) }, [])
@@ -35,7 +35,7 @@ export default function Finding() {
               {metrics.map((row) => (
                 <tr key={row.feature}>
                   <td className="keep">{row.feature}</td><td className="num keep">{row.value}</td><td className="num keep">{row.typical}</td><td className="num keep">{row.z}</td><td>{row.against}</td><td className="num">{row.before}</td>
-                  <td><div className="an-bar" title={row.share} aria-label={row.share}><i className={row.above ? "up" : ""} style={{ width: row.share }} /></div></td>
+                  <td><div className="an-bar" title={row.share} role="img" aria-label={`${row.share} of the score`}><i className={row.above ? "up" : ""} style={{ width: row.share }} /></div></td>
                 </tr>
               ))}
             </tbody>
@@ -46,11 +46,11 @@ export default function Finding() {
       <div className="an-card">
         <div className="an-head"><h3>What do you say?</h3><span className="an-note">a verdict changes no score and no baseline</span></div>
         <div className="an-buttons" role="group" aria-label="Verdict">
-          {VERDICTS.map(([id, words]) => <button key={id} className={`an-btn ${said === id ? "main" : ""}`} aria-pressed={said === id} disabled={readOnly} onClick={() => setSaid(said === id ? "" : id)}>{words}</button>)}
-          <button className="an-btn" disabled={readOnly} onClick={() => callAction({ name: "suggest", payload: { anomaly } })}>Suggest adjustment</button>
-          <button className="an-btn" disabled={readOnly} onClick={() => callAction({ name: "missed", payload: { anomaly } })}>Something was missed…</button>
+          {VERDICTS.map(([id, words]) => <button key={id} className={`an-btn ${said === id ? "main" : ""}`} aria-pressed={said === id} disabled={!!blocked} onClick={() => setSaid(said === id ? "" : id)}>{words}</button>)}
+          <button className="an-btn" disabled={!!blocked} onClick={() => callAction({ name: "suggest", payload: { anomaly } })}>Suggest adjustment</button>
+          <button className="an-btn" disabled={!!blocked} onClick={() => callAction({ name: "missed", payload: { anomaly } })}>Something was missed…</button>
         </div>
-        {readOnly && <p className="an-note" style={{ marginTop: "0.5rem" }}>Read-only mode is on: switch it off in the settings to mark.</p>}
+        {blocked && <p className="an-note" style={{ marginTop: "0.5rem" }}>{blocked}</p>}
         {said && (
           <div className="an-buttons" style={{ marginTop: "0.7rem" }}>
             <input type="text" className="an-grow" placeholder="Why? (optional, kept with your name)" aria-label="Why" maxLength={500} value={why} onChange={(event) => setWhy(event.target.value)} />

@@ -1,0 +1,77 @@
+"""Several people at one chat: who is let in, who may decide, and what happens when two do at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+
+def test_nobody_is_let_in_without_the_right_password(watched: Any, office: Any) -> None:
+    """A wrong password shows nothing of the fleet; the right one opens the dashboard, under the person's name."""
+    watched.log_in(office, "olga", "guess")
+    watched.page.locator("button[type=submit]").wait_for()
+    watched.page.get_by_text("credentials", exact=False).first.wait_for()
+    assert watched.page.get_by_text("Open incidents, worst first").count() == 0
+    watched.log_in(office, "olga", "olgaolga")
+    watched.page.get_by_text("Open incidents, worst first").wait_for()
+    cookies = {each["name"]: each for each in watched.page.context.cookies()}
+    assert (cookies["access_token"]["httpOnly"], cookies["access_token"]["sameSite"]) == (True, "Strict")
+
+
+def test_an_operator_looks_and_does_not_decide(watched: Any, office: Any, served: Any, pending: Callable[[], str]) -> None:
+    """Without the scope `approve` the card says whose it is not, offers no button, and nothing is recorded."""
+    suggestion = pending()
+    watched.log_in(office, "olga", "olgaolga")
+    watched.page.get_by_text("Open incidents, worst first").wait_for()
+    card = watched.open_card(suggestion)
+    card.get_by_text("olga lacks the right to decide").wait_for()
+    watched.shot("operator")
+    assert card.get_by_role("button", name="Approve").count() == 0
+    assert card.get_by_role("button", name="Reject").count() == 0
+    assert served.get(f"/suggestions/{suggestion}")["status"] == "pending"
+
+
+def test_a_reader_cannot_mark(watched: Any, office: Any) -> None:
+    """Without the scope `feedback` the buttons of a finding are off, and it says why."""
+    watched.log_in(office, "rea", "rearea")
+    watched.page.locator(".an-row").get_by_role("button", name="Explain").first.click()
+    watched.page.get_by_text("rea lacks the right to mark or suggest").wait_for()
+    assert watched.page.get_by_role("button", name="False alarm").is_disabled()
+
+
+def test_of_two_who_approve_at_once_one_wins(
+    browsing: Callable[..., Any], office: Any, served: Any, pending: Callable[[], str]
+) -> None:
+    """One decision and one version come of it; the other's card closes with what was decided, and by whom."""
+    suggestion, before = pending(), served.get("/overview")["detector"]["version"]["version"]
+    cards: dict[str, Any] = {}
+    for name in ("boss", "ann"):
+        browser = browsing()
+        browser.log_in(office, name, name * 2)
+        browser.page.get_by_text("Open incidents, worst first").wait_for()
+        cards[name] = browser.open_card(suggestion)
+        cards[name].get_by_role("button", name="Approve").wait_for()
+    for card in cards.values():
+        card.get_by_role("button", name="Approve").evaluate("button => { setTimeout(() => button.click(), 400) }")
+    for card in cards.values():
+        card.get_by_text("Approved by").first.wait_for(timeout=60_000)
+        assert card.get_by_role("button", name="Approve").count() == 0
+    for _ in range(100):
+        stored = served.get(f"/suggestions/{suggestion}")
+        if stored["status"] == "applied":
+            break
+        cards["boss"].page.wait_for_timeout(200)
+    winner = stored["decision"]["by"]
+    assert winner in cards
+    for card in cards.values():
+        assert card.get_by_text(f"Approved by {winner}").count() == 1
+    approvals = [
+        each for each in served.get("/audit", limit=200)["entries"] if suggestion in str(each) and each["action"] == "approve"
+    ]
+    assert len(approvals) == 1
+    assert served.get("/overview")["detector"]["version"]["version"] == before + 1
+    (loser,) = {"boss", "ann"} - {winner}
+    page = cards[loser].page
+    page.get_by_text("Nothing was recorded").or_(page.get_by_text("The server says")).first.wait_for()
