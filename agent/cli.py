@@ -27,7 +27,8 @@ def add_to(app: typer.Typer) -> None:
     app.command("ask", rich_help_panel=_PANEL)(_ask)
     app.command("chat", rich_help_panel=_PANEL)(_chat)
     app.command("eval", rich_help_panel=_PANEL)(_eval)
-    scripted = typer.Typer(help="Scripted runs of the agent.", no_args_is_help=True)
+    scripted = typer.Typer(help="Scripted runs of the agent, and kept explanations.", no_args_is_help=True)
+    scripted.command("explain")(_explain)
     scripted.command("run")(_run)
     scripted.command("replay")(_replay)
     app.add_typer(scripted, name="agent", rich_help_panel=_PANEL)
@@ -80,6 +81,31 @@ async def _asked_here(call: Any) -> Any:
 
     typer.echo(f"The agent wants to call {call.tool_name} {call.args_as_json_str()}; the server checks what a person approved.")
     return Ruling(approved=await asyncio.to_thread(typer.confirm, "Let it?", default=False))
+
+
+def _explain(
+    anomaly: Annotated[str, typer.Argument(help="The anomaly's id.")],
+    *,
+    audience: Annotated[str, typer.Option("--for", help="operator or store-manager.")] = "operator",
+    json: AsJson = False,
+    model: Model = None,
+    url: Url = None,
+    zone: Zone = None,
+) -> None:
+    """Explain an anomaly for a reader; what was written is kept and reused until what it rests on changes."""
+    from agent.explanations import Audience  # noqa: PLC0415 - `--help` need not wait for it
+    from agent.explanations.asking import explained  # noqa: PLC0415 - as above
+    from agent.looking import NothingThere  # noqa: PLC0415 - as above
+
+    try:
+        done = _with_conversation(lambda talk: explained(talk, anomaly, Audience(audience)), model, url, zone)
+    except NothingThere as error:
+        _complain(str(error))
+        raise typer.Exit(MISUSED) from error
+    if json:
+        typer.echo(jsonlib.dumps({**done.kept.model_dump(), "reused": done.reused}, ensure_ascii=False, indent=2))
+    else:
+        typer.echo(done.text)
 
 
 def _run(
@@ -139,6 +165,7 @@ def _eval(
 
     read = _read(lambda: evaluation.read_cases(cases) if cases else evaluation.shipped_cases())
     left_out: list[str] = []
+    own: list[Any] = []
 
     async def measured(conversation: Any) -> list[Any]:
         outcomes: list[Any] = []
@@ -150,6 +177,7 @@ def _eval(
                 outcomes.append(await evaluation.evaluate(case, conversation, seen))
             except NothingThere as error:
                 left_out.append(f"{case.id}: {error}")
+        own.extend(getattr(conversation.agent.model, "vetted", ()))
         return outcomes
 
     outcomes = _with_conversation(measured, model, url, zone)
@@ -159,6 +187,7 @@ def _eval(
         typer.echo(jsonlib.dumps({"cases": shown, "left_out": left_out}, indent=2))
     else:
         typer.echo(evaluation.table_of(outcomes, model or "as configured"))
+        typer.echo(evaluation.replies_of(own))
         typer.echo("\n".join(f"- {each.case.id}: {'; '.join(each.why) or each.trouble}" for each in failed))
         typer.echo("\n".join(f"- left out: {each}" for each in left_out))
     if not outcomes or len(failed) > (1 - least) * len(outcomes):

@@ -1,5 +1,7 @@
 """Evaluation of a model: cases of conversations, what must be called and said, and what must not."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent.conversation import Conversation, Reply
 from agent.grounding import check, facts_of
 from agent.looking import Looks
+from agent.models import Vetted
 from agent.scripts import Expected, ScriptError, failures
 
 SHIPPED = "demo.jsonl"
@@ -150,6 +153,20 @@ def table_of(outcomes: Sequence[Outcome], model: str) -> str:
     lines.append(f"| calls a case | {sum(each.calls for each in outcomes) / n:.1f} |" if n else "")
     lines.append(f"| seconds a case | {sum(each.seconds for each in outcomes) / n:.2f} |" if n else "")
     return "\n".join(filter(None, lines))
+
+
+def replies_of(vetted: Sequence[Vetted]) -> str:
+    """What language models replied themselves, as a Markdown table: used, or why not; empty if none was asked."""
+    if not vetted:
+        return ""
+    reasons = Counter(_kind(each.why) for each in vetted)
+    rows = [f"| {kind} | {count} |" for kind, count in reasons.most_common()]
+    return "\n".join((f"| {vetted[0].model}: its own replies | {len(vetted)} |", "|---|---|", *rows))
+
+
+def _kind(why: str) -> str:
+    """A reason without what is particular to one reply."""
+    return re.sub(r"(?<=: ).*|(?<=asked for ).*|'.*'", "…", why).removesuffix(": …") if why else "used"
 
 
 def _said(case: Case, replies: Sequence[Reply]) -> str:

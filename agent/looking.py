@@ -25,16 +25,19 @@ class Looks:
     conversation: Conversation
     kept: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
-    async def at(self, tool: str) -> Mapping[str, Any]:
-        """What the tool answers now."""
+    async def at(self, tool: str, args: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """What the tool answers now. Raises `NothingThere` with the server's words where it refuses."""
 
         def call_it(messages: list[ModelMessage], _: AgentInfo) -> ModelResponse:
             done = turns_of(messages)[-1].made
-            return ModelResponse(parts=[TextPart("seen") if done else ToolCallPart(tool, {})])
+            return ModelResponse(parts=[TextPart("seen") if done else ToolCallPart(tool, dict(args or {}))])
 
         aside = Conversation(self.conversation.agent, self.conversation.asking, self.conversation.settings)
         with aside.agent.override(model=FunctionModel(call_it, model_name="look")):
-            return (await aside.ask(tool)).calls[-1].payload
+            seen = (await aside.ask(tool)).calls[-1]
+        if seen.refusal and args is not None:
+            raise NothingThere(seen.refusal)
+        return seen.payload
 
     async def filled(self, words: str) -> str:
         """The words with `{tool.field.0.field}` replaced by what the tool answers. Raises `NothingThere`."""

@@ -9,8 +9,10 @@ from pydantic_ai.models.function import AgentInfo
 from agent.grounding import check, facts_of
 from agent.offline.model import clock
 from agent.offline.thread import STAGES, Turn, turns_of
-from agent.offline.wishes import wish_of
+from agent.offline.wishes import needs_tools, wish_of
 
+_REMEMBERED = 3
+"""Questions back whose answers may be spoken of."""
 MOST_SAME_CALLS = 2
 """How often a model may make the very same call for one question."""
 _WALKING = frozenset({"stage", "ingest"})
@@ -62,11 +64,13 @@ def _against_words(words: str, turns: Sequence[Turn], info: AgentInfo) -> str:
         return "a call written as words"
     if re.search(r"!?\[[^\]]*\]\([^)]*\)|<\w+[ >]|\bhttps?://", words):
         return "a link, an image or markup"
-    if not any(made.payload for turn in turns for made in turn.made) and re.search(r"\d", words):
-        return "numbers without a call"
+    called = any(made.payload for turn in turns[-_REMEMBERED:] for made in turn.made)
+    if not called and (re.search(r"\d", words) or needs_tools(turns, clock(info.instructions or ""))):
+        return "an answer that no tool gave"
     said = "\n".join([turns[-1].prompt, *(f"{made.args} {made.refusal}" for turn in turns for made in turn.made)])
     now = clock(info.instructions or "")
-    facts = facts_of((made.payload for turn in turns[-3:] for made in turn.made), now.tzinfo or now.astimezone().tzinfo, said)  # type: ignore[arg-type]
+    payloads = (made.payload for turn in turns[-_REMEMBERED:] for made in turn.made)
+    facts = facts_of(payloads, now.tzinfo or now.astimezone().tzinfo, said)  # type: ignore[arg-type]
     wrong = check(words, facts)
     return f"unsupported: {wrong[0].why}" if wrong else _claims_change(words, turns[-1])
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from agent.offline.numbers import ordinal
+from agent.offline.plainly import plainly
 from agent.offline.times import TIME
 from agent.offline.vocabulary import vocabulary
 
@@ -112,7 +113,7 @@ def masked(text: str, known: Collection[str] = ()) -> str:
     for pattern in vocabulary()["metrics"].values():
         shown = pattern.sub(" metricname ", shown)
     shown = re.sub(r"\b\d[\d,.]*\b", " number ", shown)
-    return re.sub(r"\s+", " ", shown).strip().lower()
+    return plainly(shown)
 
 
 def _without_devices(text: str, known: Collection[str]) -> str:

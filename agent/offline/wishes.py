@@ -12,7 +12,19 @@ from agent.offline.times import Window, end_in, window_in
 
 CHANGING = frozenset({"false_alarm", "expected", "real", "missed", "apply", "ingest", "cancel", "stage"})
 """Wishes whose calls store or change something: they need a sure reading."""
+_WITHOUT_TOOLS = frozenset({"", "help", "off_topic", "approve"})
 _ABOUT_SHOWN = frozenset({"baseline_detail", "confidence", "false_alarm", "expected", "real"})
+_VERDICTS = frozenset({"false_alarm", "expected", "real"})
+_QUESTION = re.compile(
+    r"(?:(?:are|is|was|were|do|does|did|has|have)(?! not\b)|can|could|would|will|should|might|"
+    r"how|what|which|who|whose|why|when|where)\b"
+)
+"""How a question begins once its courtesies are left out. It is no verdict: `are we certain it is noise` stores nothing."""
+_OF_THE_WALK = re.compile(
+    r"train|fit|learn|comput|calculat|baseline|scor|persist|featur|engineer|\brun|stage|step|walk|pipeline|analys|missing|"
+    r"\brest\b|remain|continu|finish|complet|proceed|resum|catch|up to date|current|update"
+)
+"""Words without which no stage is started, however sure the classifier is."""
 _ABOUT_SUGGESTION = frozenset({"preview", "apply", "approve"})
 _ELLIPSIS = re.compile(
     r"^(?:(?:and|or|what about|how about|same|ok|okay|now|no|yes|then|also|for|of|on|in|with|the|please|i mean(?:t)?|show|do|"
@@ -49,8 +61,22 @@ def wish_of(turns: Sequence[Turn], now: datetime) -> Wish:
     return replace(wish, offers=tuple(guess.intent for guess in ranked if guess.intent not in ("off_topic", "help"))[:3])
 
 
+def needs_tools(turns: Sequence[Turn], now: datetime) -> bool:
+    """Whether the last turn states a wish that only the server's tools can answer."""
+    return wish_of(turns, now).intent not in _WITHOUT_TOOLS
+
+
+def likeliest(turns: Sequence[Turn], now: datetime) -> tuple[str, ...]:
+    """All wishes, the one that the last turn most probably states first."""
+    focus, turn = focus_after(turns[:-1]), turns[-1]
+    ranked = _ranked(turn.prompt, focus, entities_in(turn.prompt, focus.devices))
+    return tuple(filter(None, dict.fromkeys((wish_of(turns, now).intent, *(guess.intent for guess in ranked)))))
+
+
 def _clear(best: Guess, said: str) -> bool:
     if len(re.findall(r"[a-z]{2,}", said.lower())) == 0:
+        return False
+    if best.intent == "stage" and not _OF_THE_WALK.search(said.lower()):
         return False
     return best.probability >= (SURE_FROM if best.intent in CHANGING else UNSURE_BELOW)
 
@@ -76,8 +102,10 @@ def _ranked(said: str, focus: Focus, names: Entities) -> list[Guess]:
     forced = "query" if names.sql else "ingest" if names.path else None
     if forced:
         return [Guess(forced, 1.0)]
+    asked = 0.1 if _QUESTION.match(masked(said, focus.devices)) else 1.0
     weighed = [
-        Guess(guess.intent, guess.probability * _weight(guess.intent, focus, names)) for guess in guesses(said, focus.devices)
+        Guess(g.intent, g.probability * _weight(g.intent, focus, names) * (asked if g.intent in _VERDICTS else 1.0))
+        for g in guesses(said, focus.devices)
     ]
     whole = sum(guess.probability for guess in weighed)
     return sorted((Guess(guess.intent, guess.probability / whole) for guess in weighed), key=lambda g: -g.probability)

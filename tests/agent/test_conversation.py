@@ -29,8 +29,9 @@ async def test_naming_another_device_asks_the_same_of_it(state, talk):
     assert ("explain_anomaly", {"device": "D-1043"}) in state.calls
 
 
-async def test_a_number_chooses_among_the_offers(state, talk):
+async def test_a_number_chooses_among_the_offers(state, talk, monkeypatch):
     """Where it is not clear what is meant, three wishes are offered, and a number picks one."""
+    monkeypatch.setattr("agent.offline.wishes.UNSURE_BELOW", 0.6)  # however sure the phrases make the classifier
     async with talk(state) as conversation:
         offered = await conversation.ask("hmm what about things")
         assert not offered.calls

@@ -99,6 +99,29 @@ async def test_a_model_that_approves_itself_applies_nothing_when_asked_to_apply(
     assert "approve" in reply.text
 
 
+async def test_an_answer_about_the_fleet_that_no_tool_gave_is_not_used(state, talk):
+    """Plausible words without a call are no answer, even where no number in them is wrong."""
+
+    def from_nothing(messages, info):
+        return says("Its battery was drained unusually fast, perhaps by a software update.")
+
+    async with talk(state, chain([FunctionModel(from_nothing, model_name="fake")], 1)) as conversation:
+        reply = await conversation.ask(QUESTION)
+    assert "above the typical 4.3 %" in reply.text
+    assert "software update" not in reply.text
+
+
+async def test_a_model_that_does_not_reply_is_waited_for_once_a_question(state, talk):
+    """The calls after that are the offline model's, at once; the next question asks the model again."""
+    model = chain([FunctionModel(slow, model_name="fake")], 0.1)
+    async with talk(state, model) as conversation:
+        first = await conversation.ask(QUESTION)
+        asked = len(model.vetted)
+        await conversation.ask(QUESTION)
+    assert len(first.calls) > 1
+    assert (asked, len(model.vetted)) == (1, 2)
+
+
 async def test_a_good_models_prose_is_used(state, talk):
     """Words whose numbers and directions hold are passed on."""
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import canned
@@ -12,8 +13,11 @@ from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.models.ollama import OllamaModel
 from pydantic_ai.providers.ollama import OllamaProvider
 
+from agent.explanations import Audience, explain
 from agent.grounding import check, facts_of, supported
 from agent.models import chain
+from agent.narration.words import Reader
+from agent.small import SmallModel
 
 pytestmark = pytest.mark.anyio
 URL = os.environ.get("ANOMALYST_LOCAL_MODEL_URL", "")
@@ -61,6 +65,14 @@ async def test_what_it_explains_under_a_schema_is_let_through_only_as_far_as_it_
     assert check(supported(told.output.sentence, facts), facts) == ()
 
 
+async def test_it_explains_with_blanks_that_code_fills(model, tmp_path):
+    """Under the schema of a draft; whether its own sentences hold or the template tells it, every claim does."""
+    payload, reader = canned.explanation(), Reader(ZoneInfo("Europe/Berlin"), datetime(2026, 3, 12, tzinfo=UTC))
+    done = await explain(payload, Audience.OPERATOR, reader, folder=tmp_path, models=[model], timeout=120)
+    assert done.text
+    assert check(done.text, facts_of([payload], reader.zone)) == ()
+
+
 async def test_what_it_invents_is_caught(model):
     """Asked for numbers that nothing measured, it writes some, and the validator lets none through."""
     prompt = (
@@ -75,7 +87,7 @@ async def test_what_it_invents_is_caught(model):
 
 async def test_behind_it_the_offline_model_answers_with_what_was_measured(model, state, talk):
     """In a conversation nothing is stored, and every number of the answer holds, whether or not it answered in time."""
-    behind = chain([model], SECONDS)
+    behind = chain([SmallModel(model)], SECONDS)
     async with talk(state, model=behind) as conversation:
         reply = await conversation.ask("Why was D-1042 flagged?")
     said = "\n".join(("Why was D-1042 flagged?", *(f"{made.args} {made.refusal}" for made in reply.calls)))
