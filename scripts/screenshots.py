@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-_PATIENCE = 60_000
+_PATIENCE = 120_000
 
 
 def main(url: str, folder: Path) -> None:
@@ -21,6 +21,7 @@ def main(url: str, folder: Path) -> None:
         _taken(page, folder / "dashboard.png")
         page.locator(".an-row").get_by_role("button", name="Explain").first.click()
         page.get_by_text("What do you say?").wait_for()
+        page.locator(".js-plotly-plot").nth(3).scroll_into_view_if_needed()
         _taken(page, folder / "finding.png")
         page.get_by_role("button", name="False alarm").click()
         page.get_by_label("Why").fill("access points were moved for the remodel")
@@ -32,13 +33,15 @@ def main(url: str, folder: Path) -> None:
         if fewer.count():
             fewer.click()
         page.get_by_text("Your decision").first.wait_for()
+        page.wait_for_timeout(3000)  # the card scrolls itself into view first
+        page.get_by_role("button", name="Approve").first.scroll_into_view_if_needed()
         _taken(page, folder / "approval.png")
         browser.close()
 
 
 def _taken(page: Any, path: Path) -> None:
     """A picture once the charts stand still."""
-    page.locator(".js-plotly-plot .main-svg").last.wait_for()
+    page.locator(".js-plotly-plot .main-svg").last.wait_for(state="attached")
     page.mouse.move(5, 700)
     page.wait_for_timeout(3000)
     page.screenshot(path=path)

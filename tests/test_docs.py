@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,25 +19,37 @@ from typer.testing import CliRunner
 
 from agent.settings import AgentSettings
 from chat_ui.settings import ChatSettings
+from server.app import App
 from server.cli import app
 from server.cli.exit_codes import ENDINGS
 from server.detectors.base import DesignColumn, DesignMatrix
 from server.domain.anomaly import SeverityBand
 from server.domain.baseline import Level, Statistic
 from server.domain.catalogue import load_catalogue
-from server.domain.run import REQUIRES, Stage
-from server.domain.settings import DetectorSettings
-from server.domain.telemetry import Metric, Rejection
+from server.domain.identity import Principal, Scope
+from server.domain.run import REQUIRES, SourceSpec, Stage
+from server.domain.settings import DetectorSettings, WalkSettings
+from server.domain.telemetry import Fleet, HarmfulDirection, Metric, Rejection
 from server.settings import Settings
 from server.testing import check_connector
+from server.tools.caller import Caller, answer_for
+from server.tools.desk import Desk
 
 ROOT = Path(__file__).parents[1]
 TUTORIAL = ROOT / "docs/own-telemetry.md"
 PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+_IMPORTED = (
+    "from server.domain.identity import Scope",
+    "from server.tools.caller import who",
+    "from server.tools.fields import FleetName",
+    "from server.tools.inspections import InspectionTools",
+    "from server.tools.offered import reading",
+)
+"""What the file that the example of a tool goes into imports already."""
 COMMANDS: dict[str, typer.core.TyperCommand] = typer.main.get_command(app).commands  # type: ignore[attr-defined] - a group
 _FENCE = re.compile(r"(?:<!-- (run|follow)(?:: ([^>]+?))? -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
 _MACHINE = re.compile(
-    r"/(?:work|home|root|Users|farm|opt)/\w|(?i:\b[\w.-]+\.(?:internal|corp|lan|local(?!\())\b|/simple/|--index-url=)"
+    r"/(?:work|home|root|Users|farm|opt)/\w|(?i:\b[\w.-]+(?<!engines)\.(?:internal|corp|lan|local(?!\())\b|/simple/|--index-url=)"
 )
 
 
@@ -204,8 +216,8 @@ def test_no_tracked_file_names_a_machine() -> None:
 
 
 def followed(folder: Path, told: str) -> ModuleType:
-    """The example of CONTRIBUTING.md with that mark, as a module."""
-    text = next(fence.text for fence in fences(ROOT / "CONTRIBUTING.md") if fence.told == told)
+    """The example of docs/extending.md with that mark, as a module."""
+    text = next(fence.text for fence in fences(ROOT / "docs/extending.md") if fence.told == told)
     path = folder / f"followed_{told}.py"
     path.write_text(text)
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -217,14 +229,39 @@ def followed(folder: Path, told: str) -> ModuleType:
 
 
 def test_the_example_of_a_connector_conforms(tmp_path: Path) -> None:
-    """Whoever copies it from CONTRIBUTING.md has a connector that keeps every promise."""
+    """Whoever copies it from docs/extending.md has a connector that keeps every promise."""
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"DeviceId": "a", "Timestamp": "2025-01-01T00:00:00Z", "Download": 1.5}\n')
     check_connector(followed(tmp_path, "connector").JsonLinesConnector(), str(rows))
 
 
+def test_the_example_of_a_tool_answers(tmp_path: Path) -> None:
+    """Whoever copies it from docs/extending.md has a tool with an example, a schema and a typed answer."""
+    parts = {fence.told: fence.text for fence in fences(ROOT / "docs/extending.md")}
+    own = "class Tools(InspectionTools):\n" + parts["tool"]
+    name = f"reading(Tools(desk).{parts['tool offer'].partition('self.')[2].rpartition(',')[0]}"
+    lines = ["from pydantic import Field", parts["tool imports"], *_IMPORTED, parts["tool answer"], own]
+    names: dict[str, Any] = {"__name__": "followed"}
+    exec(compile("\n".join(lines), "extending.md", "exec", dont_inherit=True), names)
+    with App(Settings(home=tmp_path, _env_file=None)) as app, Desk(app) as desk:  # pyright: ignore[reportCallIssue]
+        source = SourceSpec(connector="synthetic", location="demo", options={"devices": "5", "days": "3"})
+        run = app.walk.start(Fleet(name="shop"), source, WalkSettings())
+        app.walk.advance("default", run.id, to=Stage.INGEST)
+        offered = eval(name, names | {"desk": desk})
+        answer_for(Caller(Principal(name="ann")))
+        assert names["Tools"](desk).count_devices().model_dump() == {"fleet": "shop", "devices": 5}
+    assert (offered.tool.name, offered.scope, offered.tool.annotations.title) == ("count_devices", Scope.READ, "Count devices")
+
+
+def test_the_example_of_a_metric_is_an_entry_of_the_catalogue() -> None:
+    """Whoever copies it has a metric."""
+    line = next(fence.text for fence in fences(ROOT / "docs/extending.md") if fence.told == "metric")
+    (entry,) = eval(f"[{line}]", {"_HIGHER": HarmfulDirection.HIGHER})
+    assert Metric.model_validate(entry).name == "CpuTemperature"
+
+
 def test_the_example_of_a_detector_scores_explains_and_is_restored(tmp_path: Path) -> None:
-    """Whoever copies it from CONTRIBUTING.md has a detector."""
+    """Whoever copies it from docs/extending.md has a detector."""
     detector = followed(tmp_path, "detector").LargestZDetector()
     z = np.random.default_rng(5).normal(size=(80, 3)).astype(np.float32)
     z[7, 1] = 20

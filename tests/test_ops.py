@@ -11,12 +11,21 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from server import errors
-from server.domain.run import Stage
+from server.app import App
+from server.domain.anomaly import AnomalyFilter
+from server.domain.feedback import Verdict
+from server.domain.identity import Principal
+from server.domain.run import SourceSpec, Stage
+from server.domain.settings import WalkSettings
+from server.domain.telemetry import Fleet
+from server.settings import Settings
+from server.tools.desk import Desk
 from server.tools.meters import Meters
 
 OPS = Path(__file__).parents[1] / "ops"
 ALERTS = [rule for group in yaml.safe_load((OPS / "prometheus/alerts.yml").read_text())["groups"] for rule in group["rules"]]
 BOARD = json.loads((OPS / "grafana/anomalyst.json").read_text())
+_JUDGED = (Verdict.TRUE, Verdict.FALSE_ALARM)
 _OWN_LABELS = {"job", "instance", "le"}
 
 
@@ -27,9 +36,27 @@ def asked() -> Iterator[str]:
     yield from (choice["definition"] for choice in BOARD["templating"]["list"] if "definition" in choice)
 
 
-def offered() -> dict[str, set[str]]:
+@pytest.fixture(scope="session")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """A server over a small fleet that was walked, with a verdict of each kind that makes a share."""
+    settings = Settings(home=tmp_path_factory.mktemp("ops"), threads=1, _env_file=None)  # pyright: ignore[reportCallIssue]
+    with App(settings) as app:
+        source = SourceSpec(connector="synthetic", location="demo", options={"devices": "12", "days": "6"})
+        app.walk.advance("default", app.walk.start(Fleet(name="shop"), source, WalkSettings()).id)
+        for anomaly, verdict in zip(app.records.anomalies("default", AnomalyFilter(), limit=2)[0], _JUDGED, strict=True):
+            app.verdicts.record(Principal(name="ann"), verdict, anomaly=anomaly.id)
+        yield app
+
+
+@pytest.fixture(scope="session")
+def known(walked: App) -> dict[str, set[str]]:
     """The names of all series of the server, with their labels, once each was counted."""
-    meters = Meters(lambda: (0, 0))
+    with Desk(walked) as desk:
+        return offered(desk.meters)
+
+
+def offered(meters: Meters) -> dict[str, set[str]]:
+    """The names of all its series, with their labels, once each was counted."""
     meters.called("get_run", "ok", 0.1)
     meters.drifted("shop", 0.1)
     meters._anomalies.labels("shop").set(1)
@@ -43,9 +70,8 @@ def offered() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("expression", [*asked()])
-def test_an_expression_names_only_series_and_labels_that_there_are(expression: str) -> None:
+def test_an_expression_names_only_series_and_labels_that_there_are(expression: str, known: dict[str, set[str]]) -> None:
     """A renamed counter would leave an empty panel, or an alert that never comes."""
-    known = offered()
     names = set(re.findall(r"\b(anomalyst_\w+|up)\b", expression))
     assert names
     assert names <= set(known)
@@ -63,6 +89,23 @@ def test_values_that_are_asked_for_are_values_that_there_are() -> None:
         for told in re.findall(r'outcome[=!~]+"([^"]+)"', expression):
             assert set(told.split("|")) <= outcomes
         assert set(re.findall(r'asked="([^"]+)"', expression)) <= {"advance_run", *(stage.value for stage in Stage)}
+
+
+def test_what_the_dashboard_promises_is_on_it(known: dict[str, set[str]]) -> None:
+    """Active versions, anomalies over time, precision, scoring latency, false-alarm share, drift and the queue."""
+    shown = " ".join(target["expr"] for panel in BOARD["panels"] for target in panel["targets"])
+    for name in (
+        "detector_version",
+        "baseline_version",
+        "anomalies_shown",
+        "precision",
+        "stage_seconds",
+        "false_alarm_share",
+        "drift_psi",
+        "walks_waiting",
+    ):
+        assert f"anomalyst_{name}" in known
+        assert f"anomalyst_{name}" in shown
 
 
 def test_every_alert_says_what_to_do() -> None:

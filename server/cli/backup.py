@@ -29,11 +29,11 @@ def _backup(
     json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Write records, telemetry and artifacts to one file with checksums. Stop the server first: it holds the stores."""
+    """Write records, telemetry and artifacts to one file with checksums. A server that runs is asked for one over HTTP."""
     from server.services.backup import back_up  # noqa: PLC0415 - `--help` need not wait for it
 
     with opened(home) as app:
-        _hold(app, "back up")
+        _hold(app, "Ask it for a backup: POST /api/v1/backup")
         with audited(app, "backup", file.name):
             manifest = back_up(app.records, app.telemetry, app.artifacts, file, datetime.now(UTC))
         on_server = app.places.records is None
@@ -55,7 +55,7 @@ def _restore(
     settings = settings_of(home)
     with app_of(settings) as app:
         if app.places.telemetry.exists():
-            _hold(app, "restore")
+            _hold(app, "Stop it, restore, and start it again")
     aside = settings.home / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     manifest = restore(file, app.places, aside, force=force)
     with app_of(settings) as app:
@@ -67,12 +67,12 @@ def _restore(
         say(f"{remembered:,} decisions remembered anew." + (f" What was there is in {aside}." if aside.exists() else ""))
 
 
-def _hold(app: "App", what: str) -> None:
+def _hold(app: "App", instead: str) -> None:
     """Open what a server would have open, which shows whether one has. Raises `StoreBusy` saying what to do."""
     try:
         app.telemetry  # noqa: B018 - opening it is the check
     except StoreBusy as error:
-        raise StoreBusy(f"a server has the stores open. Stop it, {what}, and start it again.") from error
+        raise StoreBusy(f"a server has the stores open. {instead} (docs/operations.md).") from error
 
 
 def _tell(manifest: "Manifest", file: Path, json: bool, done: str) -> None:

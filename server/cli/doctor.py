@@ -49,7 +49,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _doctor(json: AsJson = False, home: Home = None) -> None:
-    """Check settings, stores, disk, clock, detectors and connectors, and say what to do about what is wrong."""
+    """Check settings, stores, memory, disk, clock and trained models, and say what to do about what is wrong."""
     findings = list(_examine(home))
     if json:
         say_json([asdict(finding) for finding in findings])
@@ -76,6 +76,8 @@ def _examine(home: Path | None) -> Iterator[Finding]:
             ("records", _records),
             ("audit trail", _audit_trail),
             ("telemetry store", _telemetry),
+            ("memory of decisions", _memory),
+            ("trained models", _models),
         )
         for part, check in checks if settings.home.is_dir() else ():
             yield _found(part, check, app)
@@ -153,6 +155,25 @@ def _telemetry(app: "App") -> str:
         return "nothing ingested yet"
     app.telemetry  # noqa: B018 - opening it is the check
     return f"opens, {path.stat().st_size / (1 << 20):,.0f} MiB"
+
+
+def _memory(app: "App") -> str:
+    if app.settings.memory.url is None and not app.settings.memory_folder.exists():
+        return "embedded, nothing remembered yet"
+    where = app.settings.memory.url or "embedded"
+    return f"{where}, {app.memory.count(app.settings.tenant):,} decisions"
+
+
+def _models(app: "App") -> str:
+    """The detectors in force can be found, have the bytes that were written, and are of a kind that is installed."""
+    found: list[str] = []
+    for fleet in app.records.retention.fleets(app.settings.tenant):
+        version = app.records.detector_version(fleet)
+        if version is not None:
+            app.detectors.get(version.detector)
+            app.artifacts.open(version.run, version.artifact)
+            found.append(f"{fleet.name}: {version.detector} version {version.version}")
+    return "; ".join(found) or "none trained yet"
 
 
 def _catalogue(app: "App") -> str:

@@ -92,7 +92,6 @@ def _moment_of(micros: int) -> "datetime":
 
 
 def _scores(app: "App", run: "Run") -> "npt.NDArray[np.float64]":
-    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+    from server.pipeline.parts import read_columns  # noqa: PLC0415 - as above
 
-    with pq.ParquetFile(walk_of(app).stages.scores(run)) as file:
-        return file.read(columns=["score"]).column(0).to_numpy()
+    return read_columns(walk_of(app).stages.scores(run), ["score"]).column(0).to_numpy()

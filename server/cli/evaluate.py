@@ -49,12 +49,13 @@ def _evaluate(*, run: OfRun = None, fleet: OfFleet = None, json: AsJson = False,
 def named_scores(app: "App", run: "Run", source: "SyntheticSource") -> "pa.Table":
     """The run's scores with the names of devices, cohorts and places that the truth speaks of."""
     import pyarrow as pa  # noqa: PLC0415 - as above
-    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
+    from server.pipeline.parts import read_columns  # noqa: PLC0415 - as above
 
     stages = walk_of(app).stages
     members, cohort_columns = stages.members(run), stages.snapshot(run).cohort_columns
-    with pq.ParquetFile(stages.scores(run)) as file:
-        table = file.read(columns=["device", "time", "is_anomaly", "top_metric", "cohort", "store", "customer"])
+    wanted = ["device", "time", "is_anomaly", "top_metric", "cohort", "store", "customer"]
+    table = read_columns(stages.scores(run), wanted)
     columns = {
         "device": _names(table, "device", members.devices),
         **{name: table.column(name) for name in ("time", "is_anomaly", "top_metric")},

@@ -46,6 +46,7 @@ ENDINGS: tuple[Ending, ...] = (
         errors.AdjustmentOutOfBounds.exit_code, "a shift is beyond its bounds", "ask for less", errors.AdjustmentOutOfBounds
     ),
     Ending(errors.NotFound.exit_code, "nothing has that id or name", "use one that is listed", errors.NotFound),
+    Ending(errors.TelemetryPruned.exit_code, "its telemetry was removed by age", "ask a newer run", errors.TelemetryPruned),
     Ending(FAULT, "a fault of anomalyst itself", "set ANOMALYST_TRACEBACK=1, run again, report it", errors.AnomalystError),
     Ending(
         errors.ArtifactDamaged.exit_code, "stored bytes are not those written", "rerun the named stage", errors.ArtifactDamaged

@@ -94,20 +94,18 @@ def _page(found: "Sequence[Anomaly]") -> "pa.RecordBatch":
 def _scores(app: "App", run_id: str | None, fleet: str | None) -> "Iterator[pa.RecordBatch]":
     """A run's scores artifact with names for codes; the newest run with scores unless one is named."""
     import pyarrow as pa  # noqa: PLC0415 - as above
-    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
+    from server.pipeline.parts import row_groups  # noqa: PLC0415 - as above
 
     run = newest_scored(app, run_id, fleet)
     members = walk_of(app).stages.members(run)
     devices = pa.array(members.devices, pa.string())
-    with pq.ParquetFile(walk_of(app).stages.scores(run)) as file:
-        for group in range(file.num_row_groups):
-            for batch in file.read_row_group(group).to_batches():
-                yield pa.RecordBatch.from_pydict(
-                    {
-                        "device": devices.take(batch.column("device")),
-                        "time": batch.column("time").cast(pa.timestamp("us", tz="UTC")),
-                        **{
-                            name: batch.column(name) for name in ("severity", "score", "is_anomaly", "confidence", "top_metric")
-                        },
-                    }
-                )
+    for group in row_groups(walk_of(app).stages.scores(run)):
+        for batch in group.to_batches():
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "device": devices.take(batch.column("device")),
+                    "time": batch.column("time").cast(pa.timestamp("us", tz="UTC")),
+                    **{name: batch.column(name) for name in ("severity", "score", "is_anomaly", "confidence", "top_metric")},
+                }
+            )

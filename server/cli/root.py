@@ -22,8 +22,10 @@ from server.cli import (
     export,
     findings,
     fleets,
+    prune,
     runs,
     score,
+    scorecard,
     serving,
     walking,
 )
@@ -58,8 +60,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for part in (
-    walking, runs, findings, correcting, baselines, drift, audit, score, export, fleets, demo, evaluate, bench, serving, backup,
-    doctor,
+    walking, runs, findings, correcting, baselines, drift, audit, score, export, fleets, demo, evaluate, scorecard, bench,
+    serving, backup, prune, doctor,
 ):  # fmt: skip
     part.add_to(app)
 for plug_in in entry_points(group="anomalyst.commands"):

@@ -31,8 +31,12 @@ def _serve(
 ) -> None:
     """Serve the tools over MCP: at http://HOST:PORT/mcp, or over --stdio."""
     from server.tools.logs import configure_logs  # noqa: PLC0415 - `--help` need not wait for it
+    from server.tools.responsive import stay_responsive  # noqa: PLC0415 - as above
+    from server.tools.tracing import trace_if_asked  # noqa: PLC0415 - as above
 
     configure_logs()
+    trace_if_asked()
+    stay_responsive()
     signal.signal(signal.SIGTERM, _leave)
     with opened(home) as app:
         app.open_stores()  # one process owns the stores for as long as it serves
@@ -70,7 +74,9 @@ def _over_http(app: "App", host: str, port: int) -> None:
 
 def _token(
     name: Annotated[str, typer.Argument(help="Who bears it: a person or a program.")],
-    scopes: Annotated[str, typer.Option(help="What it may do: some of read, run, feedback, approve, joined by +.")] = "read",
+    scopes: Annotated[
+        str, typer.Option(help="What it may do: some of read, run, feedback, approve, maintain, joined by +.")
+    ] = "read",
     tenant: Annotated[str | None, typer.Option(help="Whose fleets it reaches (default: the configured tenant).")] = None,
     json: AsJson = False,
     home: Home = None,

@@ -30,10 +30,11 @@ def test_while_a_server_has_the_stores_both_say_so(anomalyst: Command, walked: t
     anomalyst("restore", "whole.tar", "--home", tmp_path / "new")
     kept = sorted(path.name for path in (tmp_path / "new").iterdir())
     with _another_process_holding(tmp_path / "new/telemetry.duckdb"):
-        for words in (("backup", "other.tar"), ("restore", "whole.tar", "--force")):
+        asked = {("backup", "other.tar"): "Ask it for a backup", ("restore", "whole.tar", "--force"): "Stop it"}
+        for words, next_step in asked.items():
             result = anomalyst(*words, "--home", tmp_path / "new")
             assert result.exit_code == 75
-            assert "a server has the stores open. Stop it" in result.output
+            assert f"a server has the stores open. {next_step}" in result.output
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == kept
     assert not Path("other.tar").exists()
 

@@ -64,7 +64,7 @@ def test_changes_are_audited(anomalyst, ok, walked: tuple[Path, str]) -> None:
 def test_every_setting_has_an_option_that_says_its_default() -> None:
     """No knob of the walk is out of reach, and the help does not promise a default that is not."""
     options = {name: kind.__metadata__[0] for name, kind in WalkOptions.__annotations__.items()}
-    for group in ("features", "baselines", "detector"):
+    for group in ("features", "baselines", "detector", "events"):
         for name, field in type(WalkSettings.model_fields[group].default).model_fields.items():
             said = options[OPTION_OF.get(name, name)].help
             if field.default not in (None, {}):
