@@ -28,6 +28,10 @@ _ASKED_BY: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(STAGES, _WALKING),
 }
 """Wishes in the person's own words that each changing tool needs: what a device's name or a note says is no wish."""
+_CHANGED = re.compile(
+    r"\b(?:I(?:'ve| have)?|was|were|has been|have been|is now|successfully) (?:applied|approved|recorded|stored)\b",
+    re.IGNORECASE,
+)
 
 
 def objection(reply: ModelResponse, messages: list[ModelMessage], info: AgentInfo) -> str:
@@ -64,21 +68,13 @@ def _against_words(words: str, turns: Sequence[Turn], info: AgentInfo) -> str:
         return "a call written as words"
     if re.search(r"!?\[[^\]]*\]\([^)]*\)|<\w+[ >]|\bhttps?://", words):
         return "a link, an image or markup"
-    called = any(made.payload for turn in turns[-_REMEMBERED:] for made in turn.made)
-    if not called and (re.search(r"\d", words) or needs_tools(turns, clock(info.instructions or ""))):
+    now, payloads = clock(info.instructions or ""), [made.payload for turn in turns[-_REMEMBERED:] for made in turn.made]
+    if not any(payloads) and (re.search(r"\d", words) or needs_tools(turns, now)):
         return "an answer that no tool gave"
     said = "\n".join([turns[-1].prompt, *(f"{made.args} {made.refusal}" for turn in turns for made in turn.made)])
-    now = clock(info.instructions or "")
-    payloads = (made.payload for turn in turns[-_REMEMBERED:] for made in turn.made)
     facts = facts_of(payloads, now.tzinfo or now.astimezone().tzinfo, said)  # type: ignore[arg-type]
     wrong = check(words, facts)
     return f"unsupported: {wrong[0].why}" if wrong else _claims_change(words, turns[-1])
-
-
-_CHANGED = re.compile(
-    r"\b(?:I(?:'ve| have)?|was|were|has been|have been|is now|successfully) (?:applied|approved|recorded|stored)\b",
-    re.IGNORECASE,
-)
 
 
 def _claims_change(words: str, turn: Turn) -> str:

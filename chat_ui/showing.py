@@ -16,8 +16,8 @@ from chat_ui.charts.history import anomalies_by_day, drift, severities
 from chat_ui.charts.preview import by_day, by_verdict
 from chat_ui.client import Refused
 from chat_ui.desk import Desk, Talk
-from chat_ui.screen import STOP, WARNING, add, button, card, charts, now, replace, say, sheet, show
-from chat_ui.words import count, foreign, moment, percent, span
+from chat_ui.screen import WARNING, add, button, card, charts, now, replace, say, sheet, show
+from chat_ui.words import count, foreign, moment, span
 
 Payload = Mapping[str, Any]
 _MOST_CARDS = 3
@@ -227,11 +227,3 @@ async def show_baselines(talk: Talk) -> None:
     ]
     note = f"version {version['version']} of {moment(version['created'], talk.zone)}, {len(page['adjustments'])} adjustments"
     await sheet("Baselines", note, ("level", "group", "feature", "median", "scale", "n"), rows, "baselines")
-
-
-async def show_trust(talk: Talk) -> None:
-    """Whether today's numbers can be trusted."""
-    health = await talk.client.get("/health")
-    tone = "an-good" if health["trusted"] and not health["warnings"] else WARNING if health["trusted"] else STOP
-    late = percent(health["health"]["late_share"])
-    await say(tone, f"{foreign(health['summary'], 400)} {late} of rows came late.")

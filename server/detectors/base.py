@@ -1,7 +1,7 @@
 """What a detector is, and the only thing it is trained and scored on: a design matrix."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -48,6 +48,12 @@ class DesignMatrix:
     cohort: npt.NDArray[np.int32]
     reference: npt.NDArray[np.bool_]
     fallback: str = ""
+
+
+def take_rows(matrix: DesignMatrix, rows: Rows) -> DesignMatrix:
+    """Those rows of a design matrix, for detectors that look at rows one by one; devices are no longer marked off."""
+    keys = {key: getattr(matrix, key)[rows] for key in ("z", "time", "device", "cohort", "reference")}
+    return replace(matrix, bounds=np.array([0, len(rows)], np.int64), **keys)
 
 
 class ScorerState(NamedTuple):

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from server.detectors.base import DesignColumn, DesignMatrix, Detector, Rows, Scorer, ScorerState
+from server.detectors.base import DesignColumn, DesignMatrix, Detector, Scorer, ScorerState, take_rows
 from server.domain.baseline import Level, Statistic
 from server.domain.settings import DetectorSettings
 from server.domain.telemetry import Metric
@@ -66,12 +66,6 @@ def sample_matrix(seed: int = 3) -> DesignMatrix:
     return DesignMatrix(columns, z, bounds, time, device, np.zeros(rows, np.int32), np.arange(rows) % 9 != 0)
 
 
-def rows_of(matrix: DesignMatrix, rows: Rows) -> DesignMatrix:
-    """Some rows as a matrix of their own."""
-    keys = {key: getattr(matrix, key)[rows] for key in ("z", "time", "device", "cohort", "reference")}
-    return replace(matrix, bounds=np.array([0, len(rows)]), **keys)
-
-
 def _check_scores(scorer: Scorer, matrix: DesignMatrix) -> None:
     before = matrix.z.copy()
     scores = scorer.score(matrix)
@@ -81,7 +75,7 @@ def _check_scores(scorer: Scorer, matrix: DesignMatrix) -> None:
     assert np.array_equal(scores, scorer.score(matrix)), "scoring is pure: the same twice"
     assert np.array_equal(before, matrix.z, equal_nan=True), "scoring is pure: it leaves the matrix as it was"
     for row in (0, 17, PLANTED):
-        assert scorer.score(rows_of(matrix, np.array([row])))[0] == scores[row], "a row scores the same alone"
+        assert scorer.score(take_rows(matrix, np.array([row])))[0] == scores[row], "a row scores the same alone"
     unknown = replace(matrix, z=np.full_like(matrix.z, np.nan))
     assert np.isfinite(scorer.score(unknown)).all(), "a row of which nothing is known has a score"
 
@@ -94,7 +88,7 @@ def _check_explanations(scorer: Scorer, matrix: DesignMatrix, *, adds_up: bool) 
     assert credit[0].sum() > 0, "what speaks for an anomaly outweighs what speaks against it"
     blamed = matrix.columns[int(credit[0].argmax())].metric.name
     assert blamed == _PLANTED_METRIC, f"the metric that was moved is named first, not {blamed}"
-    alone = scorer.explain(rows_of(matrix, rows[1:2]), np.array([0]))
+    alone = scorer.explain(take_rows(matrix, rows[1:2]), np.array([0]))
     assert np.allclose(alone[0], credit[1], rtol=1e-9, atol=1e-9), "a row is explained the same alone"
     if adds_up:
         excess = credit.sum(axis=1) + scorer.score(matrix)[rows]
@@ -128,7 +122,7 @@ def _check_fitting(detector: Detector, scorer: Scorer, matrix: DesignMatrix) -> 
 
 def _check_refusals(detector: Detector, matrix: DesignMatrix) -> None:
     for spoilt, error in (
-        (rows_of(matrix, np.arange(20)), NotEnoughData),
+        (take_rows(matrix, np.arange(20)), NotEnoughData),
         (replace(matrix, z=np.zeros_like(matrix.z)), InvalidInput),
     ):
         try:

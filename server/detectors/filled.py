@@ -1,12 +1,14 @@
 """The values that most detectors work on: usable columns of the rows that may be fitted on, missing ones filled."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from server.detectors.base import DesignMatrix, Floats, Singles, usable_columns, weight
+from server.detectors.base import DesignMatrix, Floats, Rows, Singles, usable_columns, weight
+from server.domain.baseline import Statistic
 from server.domain.settings import DetectorSettings
 
 FAR = 8.0
@@ -21,16 +23,22 @@ class Filled:
     medians: Singles
 
     @classmethod
-    def fit(cls, reference: DesignMatrix, settings: DetectorSettings, rows: int) -> tuple[Self, Singles]:
-        """The usable columns, and their values in at most `rows` evenly spaced rows that may be fitted on.
+    def fit(
+        cls,
+        reference: DesignMatrix,
+        settings: DetectorSettings,
+        rows: int,
+        statistics: Collection[Statistic] = tuple(Statistic),
+    ) -> tuple[Self, Singles]:
+        """The usable columns of those statistics, and their values in at most `rows` evenly spaced rows that may be fitted on.
 
         Raises:
             NotEnoughData: too few rows.
             InvalidInput: no column varies enough to be used.
         """
-        columns = usable_columns(reference, settings)
-        fitted = np.flatnonzero(reference.reference)
-        chosen = fitted[np.unique(np.linspace(0, len(fitted) - 1, min(len(fitted), rows)).astype(np.int64))]
+        usable = usable_columns(reference, settings)
+        columns = np.array([at for at in usable if reference.columns[at].statistic in statistics], np.int64)
+        chosen = evenly_spaced(np.flatnonzero(reference.reference), rows)
         values = reference.z[np.ix_(chosen, columns)]
         seen = ~np.isnan(values).all(axis=0)
         medians = np.zeros(len(columns), np.float32)
@@ -48,6 +56,11 @@ class Filled:
         whole = np.zeros((len(credit), columns))
         whole[:, self.columns] = credit
         return whole
+
+
+def evenly_spaced(rows: Rows, most: int) -> Rows:
+    """At most so many of the rows, from the first to the last."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64))]
 
 
 def weights(reference: DesignMatrix, columns: npt.NDArray[np.int64], settings: DetectorSettings) -> Floats:

@@ -4,12 +4,12 @@ The forest sees metrics together but is blind to any change that moves a whole c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from server.detectors.base import DesignMatrix, Detector, Floats, Rows, Scorer, ScorerState
+from server.detectors.base import DesignMatrix, Detector, Floats, Rows, Scorer, ScorerState, take_rows
 from server.detectors.isolation_forest import IsolationForestDetector
 from server.detectors.robust_z import RobustZDetector
 from server.detectors.tail import Tail
@@ -109,9 +109,3 @@ def default_parts() -> tuple[Part, ...]:
         Part("absolute_z", RobustZDetector(), 1.0),
         Part("forest", IsolationForestDetector(statistics=(Statistic.MEAN,)), 0.25),
     )
-
-
-def take_rows(matrix: DesignMatrix, rows: Rows) -> DesignMatrix:
-    """Those rows of a design matrix, for detectors that look at rows one by one; devices are no longer marked off."""
-    keys = {key: getattr(matrix, key)[rows] for key in ("z", "time", "device", "cohort", "reference")}
-    return replace(matrix, bounds=np.array([0, len(rows)], np.int64), **keys)

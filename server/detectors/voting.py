@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.detectors.base import DesignMatrix, Detector, Floats, Rows, ScorerState
+from server.detectors.base import DesignMatrix, Detector, Floats, Rows, ScorerState, take_rows
 from server.detectors.ecod import EcodDetector
 from server.detectors.hbos import HbosDetector
-from server.detectors.hybrid import HybridDetector, HybridScorer, Part, TrainedPart, take_rows
+from server.detectors.hybrid import HybridDetector, HybridScorer, Part, TrainedPart
 from server.detectors.isolation_forest import IsolationForestDetector
 from server.detectors.loda import LodaDetector
 from server.detectors.robust_z import RobustZDetector

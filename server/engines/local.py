@@ -92,7 +92,7 @@ class LocalEngine:
         return score_again(table, stored, reach, baselines, trained, threads=self.threads)
 
     def _write(self, run: str, stage: Stage, batches: Iterator[pa.RecordBatch]) -> str:
-        return self.artifacts.write(run, stage.value, ".parquet", lambda path: (write_table(path, batches), None)[1])
+        return self.artifacts.write(run, stage.value, ".parquet", lambda path: write_table(path, batches))
 
 
 class _Tally:

@@ -6,10 +6,10 @@ from typing import Self
 
 import numpy as np
 
-from server.detectors.base import DesignMatrix, Detector, Floats
+from server.detectors.base import DesignMatrix, Detector, Floats, take_rows
 from server.detectors.ecod import EcodDetector
 from server.detectors.hbos import HbosDetector
-from server.detectors.hybrid import HybridDetector, HybridScorer, Part, default_parts, take_rows
+from server.detectors.hybrid import HybridDetector, HybridScorer, Part, default_parts
 from server.detectors.isolation_forest import IsolationForestDetector
 from server.detectors.loda import LodaDetector
 from server.detectors.registry import Detectors

@@ -8,8 +8,7 @@ from time import process_time
 import numpy as np
 import numpy.typing as npt
 
-from server.detectors.base import DesignMatrix, Scorer
-from server.detectors.hybrid import take_rows
+from server.detectors.base import DesignMatrix, Scorer, take_rows
 from server.domain.run import Run
 from server.domain.settings import DetectorSettings
 from server.pipeline.baselines import RawFallback
@@ -143,9 +142,8 @@ def _drawn(contestant: Contestant) -> bool:
 def _fitted(contestant: Contestant, reference: DesignMatrix, settings: DetectorSettings, seed: int, rows: int) -> _Entry:
     seeded = settings.model_copy(update={"random_state": seed})
     few = take_rows(reference, np.flatnonzero(reference.reference)[:_WARM_ROWS])
-    contestant.detector.fit(few, seeded.model_copy(update={"n_estimators": 2})).score(
-        few
-    )  # what is compiled or imported now is not the method's cost
+    # what is compiled or imported now is not the method's cost
+    contestant.detector.fit(few, seeded.model_copy(update={"n_estimators": 2})).score(few)
     start = process_time()
     scorer = contestant.detector.fit(reference, seeded)
     cpu = process_time() - start

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from server.detectors.filled import evenly_spaced
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
@@ -28,8 +30,7 @@ class OutsideMethod:
 
     def scores(self, z: Floats, fitted: Flags, seed: int) -> Floats:
         """Abnormality of every row, fitted on at most 50,000 evenly spaced ones of those that may be."""
-        may = np.flatnonzero(fitted)
-        rows = may[np.unique(np.linspace(0, len(may) - 1, min(len(may), _FIT_ROWS)).astype(np.int64))]
+        rows = evenly_spaced(np.flatnonzero(fitted), _FIT_ROWS)
         model = self.make(seed)
         model.fit(z[rows])
         found: Floats = model.decision_function(z)

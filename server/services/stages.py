@@ -217,7 +217,7 @@ class Stages(Made):
         return ()
 
     def _write(self, run: Run, stage: Stage, suffix: str, writer: Callable[[Path], object]) -> str:
-        return self._stores.artifacts.write(run.id, stage.value, suffix, lambda path: (writer(path), None)[1])
+        return self._stores.artifacts.write(run.id, stage.value, suffix, writer)
 
     def _outcome(self, artifact: str, rows: int, summary: str, fallback: str = "") -> Outcome:
         return Outcome(artifact, self.digest(artifact), rows, summary, fallback)

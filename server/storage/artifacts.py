@@ -43,7 +43,7 @@ class ArtifactFolder:
         self._verified: dict[Path, tuple[int, ...]] = {}
         self._swept = False
 
-    def write(self, run: str, stage: str, suffix: str, writer: Callable[[Path], None]) -> str:
+    def write(self, run: str, stage: str, suffix: str, writer: Callable[[Path], object]) -> str:
         """Let `writer` fill a new file, then put it in place under the name `<stage>-<sha256><suffix>`, which is returned.
 
         The file and its folder are on disk when this returns; if anything fails before, nothing is visible.
@@ -151,7 +151,7 @@ def _host() -> str:
 
 
 def _write_durably(
-    folder: Path, named: tuple[str, str], writer: Callable[[Path], None], host: str
+    folder: Path, named: tuple[str, str], writer: Callable[[Path], object], host: str
 ) -> tuple[Path, tuple[int, ...] | None]:
     """The new file, and its state if the bytes that were hashed are certain to be those that it has in that state."""
     stage, suffix = named

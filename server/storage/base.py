@@ -184,7 +184,7 @@ class LockedQueries(Protocol):
 class ArtifactStore(Protocol):
     """Content-addressed files: a name holds the digest of the bytes, checked when the artifact is opened."""
 
-    def write(self, run: str, stage: str, suffix: str, writer: Callable[[Path], None]) -> str:
+    def write(self, run: str, stage: str, suffix: str, writer: Callable[[Path], object]) -> str:
         """Call `writer` with a temporary path, then move the file in place, durable.
 
         Returns its name `<stage>-<digest><suffix>`.

@@ -32,7 +32,7 @@ class Desk:
 
     def write(self, batches: Iterator[pa.RecordBatch]) -> str:
         """The part's name, by its content: the same task run twice writes the same file."""
-        return self.artifacts.write(self.run, self.stage.value, ".parquet", lambda path: (write_table(path, batches), None)[1])
+        return self.artifacts.write(self.run, self.stage.value, ".parquet", lambda path: write_table(path, batches))
 
 
 def features(batches: Iterable[pa.RecordBatch], part: Part, plan: FeaturePlan, desk: Desk) -> str:

@@ -144,11 +144,4 @@ def _texts(codes: pa.Array, names: Sequence[str]) -> pa.Array:
 
 def _codes(texts: pa.Array, names: pa.Array) -> pa.Array:
     """Codes for names, -1 for null."""
-    found = pc.call_function(
-        "index_in",
-        [
-            texts,
-        ],
-        pc.SetLookupOptions(names),
-    )
-    return pc.fill_null(found, -1)
+    return pc.fill_null(pc.call_function("index_in", [texts], pc.SetLookupOptions(names)), -1)

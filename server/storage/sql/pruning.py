@@ -25,6 +25,7 @@ from server.storage.tables import (
 
 REMOVED = "prune_run"
 _OPEN = (SuggestionStatus.PENDING, SuggestionStatus.APPROVED)
+_MOST_RUNS = 1_000_000
 
 
 class SqlRetention:
@@ -76,9 +77,11 @@ class SqlRetention:
 
 def _needed(connection: Connection, fleet: Fleet) -> Iterator[tuple[str, str]]:
     """The strongest reason of a run comes last."""
-    for version in (detectors.one(connection, fleet, None), baseline_version(connection, fleet, None)):
-        if version is not None:
-            yield version.run, f"it made {'the detector' if hasattr(version, 'threshold') else 'the baseline version'} in force"
+    detector, in_force = detectors.one(connection, fleet, None), baseline_version(connection, fleet, None)
+    if detector is not None:
+        yield detector.run, "it made the detector in force"
+    if in_force is not None:
+        yield in_force.run, "it made the baseline version in force"
     same = (col(EffectRow.tenant) == fleet.tenant, col(EffectRow.fleet) == fleet.name)
     for body in connection.execute(select(col(EffectRow.body)).where(*same)).scalars():
         effect = Effect.model_validate_json(body)
@@ -88,12 +91,11 @@ def _needed(connection: Connection, fleet: Fleet) -> Iterator[tuple[str, str]]:
     opened = select(col(row.body)).where(
         col(row.tenant) == fleet.tenant, col(row.fleet) == fleet.name, col(row.status).in_(_OPEN)
     )
-    in_force = baseline_version(connection, fleet, None)
     for body in connection.execute(opened).scalars():
         suggestion = Suggestion.model_validate_json(body)
         if in_force is None or suggestion.base_version == in_force.version:
             yield suggestion.run, f"suggestion {suggestion.id} is open"
-    bodies = runs.page(connection, fleet.tenant, fleet=fleet.name, limit=1_000_000, offset=0)
+    bodies = runs.page(connection, fleet.tenant, fleet=fleet.name, limit=_MOST_RUNS, offset=0)
     yield from _newest(bodies)
 
 
@@ -125,7 +127,7 @@ def _removed(connection: Connection, run: Run) -> bool:
 
 def _remove_statistics(connection: Connection, fleet: Fleet) -> None:
     """Of expired baseline versions whose run is gone, and on which no run that is left was walked."""
-    left = runs.page(connection, fleet.tenant, fleet=fleet.name, limit=1_000_000, offset=0)
+    left = runs.page(connection, fleet.tenant, fleet=fleet.name, limit=_MOST_RUNS, offset=0)
     used = {record.digest for run in left if (record := run.done(Stage.BASELINES))}
     row, ids = BaselineVersionRow, {run.id for run in left}
     expired = select(col(row.id), col(row.digest), col(row.body)).where(
