@@ -8,9 +8,9 @@ from typing import IO, Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from server.api.door import By, Parts
+from server.api.door import AtDesk, By, Parts
 from server.api.fields import Asked
 from server.domain.identity import Scope
 from server.domain.retention import Pruned, Retention
@@ -21,11 +21,13 @@ from server.tools.auditing import note
 router = APIRouter(tags=["keeping"])
 _PIECE = 1 << 20
 _TAR: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-tar": {}}}}
-_Days = Annotated[float, Field(gt=0, le=100_000)]
+_Days = Annotated[float, Field(ge=1e-6, le=100_000)]  # less would be no time at all in microseconds
 
 
 class AskedPruning(Asked):
     """What may go. With none of the bounds, those of the server's settings."""
+
+    model_config = ConfigDict(strict=True)  # true is not 1 run to keep
 
     keep_runs: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, description="how many of the newest runs of each fleet stay"
@@ -59,15 +61,17 @@ def download_backup(app: Parts, by: By) -> StreamingResponse:
 
 
 @router.post("/prune")
-def prune(app: Parts, by: By, asked: AskedPruning) -> Pruned:
+def prune(desk: AtDesk, by: By, asked: AskedPruning) -> Pruned:
     """Remove old runs and telemetry of the caller's tenant, but nothing that is needed; what went, or with `dry_run` would."""
+    app = desk.app
     by.principal.require(Scope.MAINTAIN)
     if not asked.dry_run:
         by.principal.require(Scope.APPROVE)  # which nobody has without a token: a program must not do away with history
     told = (asked.keep_runs, asked.runs_older_than_days, asked.telemetry_older_than_days)
     configured = app.settings.retention.retention
     retention = configured if told == (None, None, None) else _retention(asked)
-    return app.pruning.prune(by.principal, retention, dry_run=asked.dry_run)
+    walking = desk.jobs.runs(by.principal.tenant)
+    return app.pruning.prune(by.principal, retention, dry_run=asked.dry_run, walking=walking)
 
 
 def _retention(asked: AskedPruning) -> Retention:

@@ -41,8 +41,7 @@ class Metered:
             seconds, tool, outcome = perf_counter() - started, _named(scope), _outcome(status)
             self._meters.called(tool, outcome, seconds)
             by = cast("Caller | None", scope.get("state", {}).get("caller"))
-            who = {"who": by.principal.name, "tenant": by.principal.tenant, "client": by.client} if by else {}
-            _log.info("call", tool=tool, outcome=outcome, ms=round(seconds * 1000, 1), **who)
+            _log.info("call", tool=tool, outcome=outcome, ms=round(seconds * 1000, 1), **(by.logged if by else {}))
 
 
 def _named(scope: Scope) -> str:

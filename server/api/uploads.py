@@ -11,7 +11,7 @@ from server.api.door import By, Parts, Runner
 from server.connectors.base import Source
 from server.connectors.uploads import UploadsConnector
 from server.domain.telemetry import Frozen
-from server.errors import InvalidInput
+from server.errors import InvalidInput, Unavailable
 from server.tools.auditing import note
 
 MOST_BYTES = 100 << 20
@@ -51,22 +51,24 @@ async def upload_telemetry(
     location, path = uploads.place(name)
     try:
         size = await _written(request, path)
-        source = await run_in_threadpool(uploads.open, location, {})
+        told = _told(location, size, await run_in_threadpool(uploads.open, location, {}))
+        note(app.records, by, "upload_telemetry", location, {"name": name, "bytes": size})
     except BaseException:
         uploads.forget(location)
         raise
-    told = _told(location, size, source)
-    note(app.records, by, "upload_telemetry", location, {"name": name, "bytes": size})
     return told
 
 
 async def _written(request: Request, path: Path) -> int:
     """Bytes of the body, written to the path as they come."""
     size = 0
-    with path.open("xb") as file:
-        async for block in request.stream():
-            size += len(block)
-            file.write(block)
+    try:
+        with path.open("xb") as file:
+            async for block in request.stream():
+                size += len(block)
+                file.write(block)
+    except OSError as error:
+        raise Unavailable(f"the file cannot be kept: {error.strerror}. Free some space, then send it again.") from error
     if not size:
         raise InvalidInput("the file is empty. Send its bytes as the body of the request.")
     return size

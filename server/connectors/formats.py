@@ -6,6 +6,7 @@
 # ruff: noqa: S608 - identifiers are quoted and were found in the file's own catalogue
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,7 +61,9 @@ class ParquetTable:
     @property
     def columns(self) -> Mapping[str, ColumnType]:
         """Top-level columns; nested ones count as text."""
-        return {field.name: type_of(field.type) for field in self._metadata.schema_arrow}
+        schema = self._metadata.schema_arrow
+        _refuse_repeated(schema.names, self.path)
+        return {field.name: type_of(field.type) for field in schema}
 
     @property
     def rows(self) -> int:
@@ -92,9 +95,15 @@ class CsvTable:
             column_types=dict.fromkeys(self._header, pa.string()), strings_can_be_null=True, null_values=[""]
         )
         try:
-            return pv.open_csv(self.path, read_options=read, parse_options=parse, convert_options=convert)
+            reader = pv.open_csv(self.path, read_options=read, parse_options=parse, convert_options=convert)
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
+        if reader.schema.names != self._header:
+            raise InvalidInput(
+                f"{self.path.name}: its first line cannot be told apart into names of columns. Begin with one line of names, "
+                "with no line break inside a name."
+            )
+        return reader
 
     @cached_property
     def _header(self) -> list[str]:
@@ -109,10 +118,11 @@ class CsvTable:
             text = first_line[0].decode()
         except (IndexError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
-        names = next(csv.reader([text], delimiter="\t" if ".tsv" in self.path.suffixes else ","))
-        repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-        if repeated:
-            raise InvalidInput(f"{self.path.name} has column {repeated[0]!r} more than once. Rename one of them.")
+        try:
+            names = next(csv.reader([text], delimiter="\t" if ".tsv" in self.path.suffixes else ","))
+        except csv.Error as error:
+            raise self._unreadable(error) from error
+        _refuse_repeated(names, self.path)
         return names
 
     @property
@@ -202,6 +212,12 @@ class DuckDBTable:
         listed = ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
         with self._connect() as connection:
             yield from connection.sql(f"SELECT {listed} FROM {self._names}").to_arrow_reader(BATCH_ROWS)
+
+
+def _refuse_repeated(names: Sequence[str], path: Path) -> None:
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
+    if repeated:
+        raise InvalidInput(f"{path.name} has column {repeated[0]!r} more than once. Rename one of them.")
 
 
 def type_of(kind: pa.DataType) -> ColumnType:

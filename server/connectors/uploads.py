@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from server.connectors.files import FilesConnector, FileSource
-from server.errors import InvalidInput, NotFound
+from server.errors import InvalidInput, NotFound, Unavailable
 
 _NAME = re.compile(r"u-[0-9a-f]{32}")
 _KINDS = (".csv", ".tsv", ".parquet")
@@ -39,13 +39,17 @@ class UploadsConnector:
 
         Raises:
             InvalidInput: it is no kind of file that telemetry is taken from.
+            Unavailable: the disk is full.
         """
         stem, kind = Path(file).stem, Path(file).suffix.lower()
         if kind not in _KINDS:
             raise InvalidInput(f"{file[:80]!r}: files of this kind are not taken. Send one of {', '.join(_KINDS)}.")
         location = f"u-{secrets.token_hex(16)}"
         own = self._folder / location
-        own.mkdir(parents=True, mode=0o700)
+        try:
+            own.mkdir(parents=True, mode=0o700)
+        except OSError as error:
+            raise Unavailable(f"the file cannot be kept: {error.strerror}. Free some space, then send it again.") from error
         return location, own / f"{re.sub(r'[^A-Za-z0-9_-]', '-', stem)[:80] or 'telemetry'}{kind}"
 
     def forget(self, location: str) -> None:

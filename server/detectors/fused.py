@@ -26,8 +26,8 @@ def _absolute(scorer: RobustZScorer) -> AbsoluteZ:
 
 
 def _forest(scorer: ForestScorer) -> Forest:
-    forest = scorer.forest
-    return scorer.columns, scorer.medians, forest.feature, forest.threshold, forest.path, forest.normaliser
+    forest, filled = scorer.forest, scorer.filled
+    return filled.columns, filled.medians, forest.feature, forest.threshold, forest.path, forest.normaliser
 
 
 def _numbers(part: TrainedPart) -> tuple[float, float]:

@@ -4,7 +4,7 @@ Rows first, files after: a death between the two leaves files of runs that the a
 pruning takes them. Telemetry is last, in a transaction of its own: what the runs that are left need is known by then.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,8 +36,8 @@ class Pruning:
     def __init__(self, stores: Stores, snapshot_of: Callable[[Run], Snapshot], clock: Callable[[], datetime]) -> None:
         self._stores, self._snapshot_of, self._clock = stores, snapshot_of, clock
 
-    def prune(self, who: Principal, retention: Retention, *, dry_run: bool) -> Pruned:
-        """What was removed of the caller's tenant; with `dry_run` what would be, and nothing is.
+    def prune(self, who: Principal, retention: Retention, *, dry_run: bool, walking: Collection[str] = ()) -> Pruned:
+        """What was removed of the caller's tenant; with `dry_run` what would be, and nothing is. Runs in `walking` stay.
 
         Raises:
             InvalidInput: the retention removes nothing.
@@ -50,11 +50,12 @@ class Pruning:
         runs: list[PrunedRun] = []
         kept: list[KeptRun] = []
         for fleet in fleets if retention.removes_runs else ():
-            going, staying = self._chosen(fleet, retention, now)
+            going, staying = self._chosen(fleet, retention, now, walking)
             kept += staying
             runs += self._removed(who, going, now, dry_run=dry_run)
         left_over = self._left_over(tenant, {each.run for each in runs}, dry_run=dry_run)
-        rows = [self._without_old_rows(fleet, retention, {each.run for each in runs}, now, dry_run=dry_run) for fleet in fleets]
+        gone = {each.run for each in runs}
+        rows = [self._without_old_rows(fleet, retention, gone, now, dry_run=dry_run, walking=walking) for fleet in fleets]
         done = Pruned(
             dry_run=dry_run, runs=tuple(runs), kept=tuple(kept), left_over=left_over, telemetry=tuple(filter(None, rows))
         )
@@ -63,13 +64,15 @@ class Pruning:
             self._stores.records.append_audit(audit_entry(who, "prune_telemetry", tenant, told, now))
         return done
 
-    def _chosen(self, fleet: Fleet, retention: Retention, now: datetime) -> tuple[list[Run], list[KeptRun]]:
+    def _chosen(
+        self, fleet: Fleet, retention: Retention, now: datetime, walking: Collection[str]
+    ) -> tuple[list[Run], list[KeptRun]]:
         """Runs that go, and those that would if nothing needed them."""
         found = self._stores.records.runs(fleet.tenant, fleet=fleet.name, limit=_MOST_RUNS)
         beyond = found[retention.keep_runs or 0 :]
         age = retention.runs_older_than
         old = [run for run in beyond if age is None or run.created < now - age]
-        needed = self._stores.retention.needed(fleet)
+        needed = dict.fromkeys(walking, "it is being walked") | dict(self._stores.retention.needed(fleet))
         kept = [KeptRun(run=run.id, fleet=fleet.name, why=needed[run.id]) for run in old if run.id in needed]
         return [run for run in old if run.id not in needed], kept
 
@@ -101,11 +104,18 @@ class Pruning:
         return sum(sizes.values())
 
     def _without_old_rows(
-        self, fleet: Fleet, retention: Retention, gone: set[str], now: datetime, *, dry_run: bool
+        self,
+        fleet: Fleet,
+        retention: Retention,
+        gone: set[str],
+        now: datetime,
+        *,
+        dry_run: bool,
+        walking: Collection[str],
     ) -> PrunedTelemetry | None:
         if retention.telemetry_older_than is None:
             return None
-        needed = self._stores.retention.needed(fleet)
+        needed = {*self._stores.retention.needed(fleet), *walking}
         left = self._stores.records.runs(fleet.tenant, fleet=fleet.name, limit=_MOST_RUNS)
         sequences = set(self._sequences(run for run in left if run.id in needed and run.id not in gone))
         return self._stores.telemetry().prune(

@@ -24,6 +24,11 @@ class Caller:
         """Channel and program, as the audit trail names them."""
         return f"{self.principal.channel}:{self.client}"
 
+    @property
+    def logged(self) -> dict[str, str]:
+        """Who it is, as a line of the log says it."""
+        return {"who": self.principal.name, "tenant": self.principal.tenant, "client": self.client}
+
 
 LOCAL_CHANNELS = frozenset({"stdio", "local"})
 _CALLER: ContextVar[Caller] = ContextVar("caller")

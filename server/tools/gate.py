@@ -63,8 +63,7 @@ class Gate:
         finally:
             seconds = perf_counter() - started
             self._meters.called(tool, outcome, seconds)
-            who = {"who": by.principal.name, "tenant": by.principal.tenant, "client": by.client} if by else {}
-            _log.info("call", tool=tool, outcome=outcome, ms=round(seconds * 1000, 1), **who)
+            _log.info("call", tool=tool, outcome=outcome, ms=round(seconds * 1000, 1), **(by.logged if by else {}))
 
     async def _answer(self, by: Caller, tool: str, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         scope, params = self._scopes.get(tool), ctx.params or {}

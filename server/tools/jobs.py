@@ -109,7 +109,12 @@ class Jobs:
         """What there is to be seen of the tenant's walks under way: equal answers, equal sight."""
         with self._guard:
             own = [job for (of, _), job in self._jobs.items() if of == tenant]
-        return tuple((job.run, job.asked, job.stage, job.done, job.total) for job in own)
+        return tuple((job.run, job.asked, job.started, job.stage, job.done, job.total) for job in own)
+
+    def runs(self, tenant: str) -> frozenset[str]:
+        """The tenant's runs that are being walked, or wait for it."""
+        with self._guard:
+            return frozenset(run for of, run in self._jobs if of == tenant)
 
     def counts(self) -> tuple[int, int]:
         """How many are at work, and how many wait for a thread."""

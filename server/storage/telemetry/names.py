@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from server.errors import InvalidInput
 from server.storage.telemetry.parsing import is_text, plain
 
 Codes = NDArray[np.int32]
@@ -90,7 +91,10 @@ def _cohort_text(number: int, parts: Sequence[tuple[str, list[str | None]]]) -> 
 
 def _distinct(column: pa.Array) -> tuple[NDArray[np.int64], list[str | None]]:
     """Index of each cell's text in the list of distinct texts, -1 for null."""
-    cells: Any = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    texts = cells.dictionary if is_text(plain(cells.dictionary).type) else cells.dictionary.cast(pa.string())
-    indices = cells.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-    return indices, texts.to_pylist()
+    try:
+        cells: Any = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        texts = cells.dictionary if is_text(plain(cells.dictionary).type) else cells.dictionary.cast(pa.string())
+        listed = texts.to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:  # nested cells, or bytes of no text
+        raise InvalidInput(f"a column of names cannot be read as text: {error}. Write it anew, as text in UTF-8.") from error
+    return cells.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False), listed

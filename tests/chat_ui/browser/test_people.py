@@ -45,7 +45,7 @@ def test_of_two_who_approve_at_once_one_wins(
     browsing: Callable[..., Any], office: Any, served: Any, pending: Callable[[], str]
 ) -> None:
     """One decision and one version come of it; the other's card closes with what was decided, and by whom."""
-    suggestion, before = pending(), served.get("/overview")["detector"]["version"]["version"]
+    suggestion = pending()
     cards: dict[str, Any] = {}
     for name in ("boss", "ann"):
         browser = browsing()
@@ -71,7 +71,8 @@ def test_of_two_who_approve_at_once_one_wins(
         each for each in served.get("/audit", limit=200)["entries"] if suggestion in str(each) and each["action"] == "approve"
     ]
     assert len(approvals) == 1
-    assert served.get("/overview")["detector"]["version"]["version"] == before + 1
+    (effect,) = [each for each in served.get("/effects")["effects"] if each["suggestion"] == suggestion]
+    assert effect["version_after"] == effect["version_before"] + 1
     (loser,) = {"boss", "ann"} - {winner}
     page = cards[loser].page
     page.get_by_text("Nothing was recorded").or_(page.get_by_text("The server says")).first.wait_for()

@@ -20,7 +20,9 @@ from server.domain.settings import DetectorSettings, WalkSettings
 from server.domain.telemetry import Fleet
 from server.services.backup import restore, verify
 from server.settings import Settings, TokenSettings
+from server.tools.caller import Caller
 from server.tools.desk import Desk
+from server.tools.jobs import Jobs
 from server.tools.tokens import Verifier, digest_of
 from server.tools.web import transport_security
 
@@ -114,8 +116,21 @@ def test_only_who_may_keeps_the_stores(app: App, call: Call, who: str, path: str
     assert app.records.run("default", "shop-1")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [{"keep_runs": True}, {"keep_runs": "1"}, {"keep_runs": 1, "dry_run": "false"}, {"telemetry_older_than_days": 1e-300}],
+)
+def test_bounds_that_are_not_meant_as_such_prune_nothing(app: App, call: Call, body: object) -> None:
+    """True is no number of runs, a text is no order to remove, and less than a microsecond is no age."""
+    answer = call("owner").post("/api/v1/prune", json=body)
+    assert (answer.status_code, answer.json()["error"]) == (422, "InvalidInput")
+    assert app.records.run("default", "shop-1")
+
+
 def test_pruning_a_running_server_removes_what_the_dry_run_said(app: App, call: Call, tmp_path: Path) -> None:
-    """Which is the default; asked for nothing it follows the settings, which say nothing, and is refused."""
+    """Which is the default, and leaves alone what is being walked. Asked for nothing it follows the settings, which say
+    nothing, and is refused.
+    """
     source = app.records.run("default", "shop-1").source
     quick = WalkSettings(detector=DetectorSettings(n_estimators=10, contamination=0.05))
     later = pd.read_parquet(source.location).assign(time=lambda frame: frame["time"] + pd.Timedelta(days=1))
@@ -123,6 +138,13 @@ def test_pruning_a_running_server_removes_what_the_dry_run_said(app: App, call: 
     again = SourceSpec(connector="files", location=str(tmp_path / "later.parquet"), options=source.options)
     app.walk.advance("default", app.walk.start(Fleet(name="shop"), again, quick, run_id="shop-2").id)
     owner, body = call("owner"), {"keep_runs": 1}
+    go_on = Event()
+    jobs: Jobs = owner.app.state.desk.jobs  # pyright: ignore[reportAttributeAccessIssue, reportFunctionMemberAccess]
+    walk = jobs.start(Caller(Principal(name="ann")), "shop-1", "advance_run", lambda _: go_on.wait(60))
+    busy = owner.post("/api/v1/prune", json={**body, "dry_run": False}).json()
+    go_on.set()
+    walk.ended.result(60)
+    assert (busy["runs"], [(each["run"], each["why"]) for each in busy["kept"]]) == ([], [("shop-1", "it is being walked")])
     told = owner.post("/api/v1/prune", json=body).json()
     assert [each["run"] for each in told["runs"]] == ["shop-1"]
     assert app.records.run("default", "shop-1")

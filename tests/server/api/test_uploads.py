@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from server.errors import Unavailable
+
 ROWS = "device,time,model,temp\n" + "".join(f"a,2025-01-01T{hour:02d}:00:00,X,{hour}\n" for hour in range(24))
 
 
@@ -62,6 +64,7 @@ def test_an_upload_is_walked_like_any_source(changing):
     [
         (b"", "week.csv", "empty"),
         (b"\x89PNG\r\n" + bytes(200), "week.csv", "binary"),
+        (b'"device\nid",time,temp\na,2025-01-01,1\n', "week.csv", "line break"),
         (b"a,b\nx,y\n", "week.csv", "no column is known to be the device"),
         (b"PK\x03\x04" + bytes(50), "week.parquet", "week.parquet"),
         (b"x", "week.duckdb", "not taken"),
@@ -86,6 +89,35 @@ def test_a_file_that_is_too_large_is_refused(changing):
         answer = client.post("/api/v1/uploads", params={"name": "week.csv"}, content=b"x", headers=too_long)
     assert answer.status_code == 413
     assert kept(changing) == []
+
+
+def test_an_upload_that_cannot_be_noted_leaves_nothing(changing, monkeypatch):
+    """What the audit trail does not know of is not kept."""
+
+    def full(*_):
+        raise Unavailable("the disk is full.")
+
+    monkeypatch.setattr("server.api.uploads.note", full)
+    assert sent(changing, ROWS.encode()).status_code == 503
+    assert kept(changing) == []
+
+
+@pytest.mark.parametrize("step", ["mkdir", "open"])
+def test_a_full_disk_is_told_and_nothing_stays(changing, monkeypatch, step):
+    """P6: a typed error, and the next upload needs no restart."""
+    whole = getattr(Path, step)
+
+    def full(path, *args, **how):
+        if "uploads" in path.parts and args[:1] in {(), ("xb",)}:
+            raise OSError(28, "No space left on device")
+        return whole(path, *args, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, step, full)
+        answer = sent(changing, ROWS.encode())
+    assert (answer.status_code, answer.json()["error"]) == (503, "Unavailable")
+    assert kept(changing) == []
+    assert sent(changing, ROWS.encode()).status_code == 201
 
 
 def test_a_file_of_more_than_a_megabyte_is_taken(changing):

@@ -1,5 +1,6 @@
 """The `files` connector: what it takes for what, and how it refuses."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from server.connectors.files import FilesConnector
 from server.domain.telemetry import Fleet, Rejection
-from server.errors import InvalidInput, PathNotAllowed
+from server.errors import InvalidInput, NotFound, PathNotAllowed
 from server.storage.telemetry import DuckDBTelemetryStore
 
 GOOD = "device_id,timestamp,temp\na,2025-01-01T00:00:00,1\n"
@@ -38,6 +39,8 @@ def write(tmp_path):
         (b"device_id,timestamp,x\na,2025-01-01,\xff\xfe\n", "UTF-8"),
         ("device_id,timestamp,x,x\na,2025-01-01,1,2\n", "more than once"),
         ("device_id,timestamp,x\na,2025-01-01,1,2,3\n", "Mend the file"),
+        ('"device\nid",timestamp,x\na,2025-01-01,1\n', "no line break inside a name"),
+        (f"device_id,timestamp,{'x' * 200_000}\na,2025-01-01,1\n", "Mend the file"),
         ("when,temp\n2025-01-01,1\n", r"device=<column>, or, .*device_name=<name>\. Columns: when, temp"),
         ("device_id,temp\na,1\n", r"time=<column>\. Columns: device_id, temp"),
         ("device_id,begun,ended,x\na,2025-01-01,2025-01-02,1\n", "Several columns hold times: begun, ended"),
@@ -70,6 +73,36 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(write, name):
     """Garbage under a good suffix is the file's fault."""
     with pytest.raises(InvalidInput, match=r"t\."):
         FilesConnector().open(write(b"garbage" * 99, name), {})
+
+
+def test_a_parquet_column_that_is_there_twice_is_refused(tmp_path):
+    """As in CSV: which of the two is meant, nobody can tell."""
+    columns = {"device": ["a"], "time": ["2025-01-01"], "temp": [1.0]}
+    table = pa.table(columns).append_column("temp", pa.array([2.0]))
+    pq.write_table(table, tmp_path / "twice.parquet")
+    with pytest.raises(InvalidInput, match="'temp' more than once"):
+        FilesConnector().open(str(tmp_path / "twice.parquet"), {})
+
+
+@pytest.mark.parametrize(
+    ("role", "cells"),
+    [
+        ("device", pa.array([b"\xff"])),
+        ("device", pa.array([["a"]])),
+        ("model", pa.array([{"a": 1}])),
+        ("store", pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())),
+    ],
+)
+def test_names_that_are_no_text_are_refused_and_nothing_is_stored(tmp_path, role, cells):
+    """Nested cells, bytes, and what calls itself text and is none."""
+    columns = {"device": ["a"], "time": ["2025-01-01"], "model": ["m"], "store": ["s"], "temp": [1.0], role: cells}
+    pq.write_table(pa.table(columns), tmp_path / "odd.parquet")
+    source = FilesConnector().open(str(tmp_path / "odd.parquet"), {"cohort": "model", "store": "store"})
+    with closing(DuckDBTelemetryStore(tmp_path / "t.duckdb")) as store:
+        with pytest.raises(InvalidInput, match="cannot be read as text"):
+            store.ingest(Fleet(), source, (), fit_split=None, now=datetime(2026, 1, 1, tzinfo=UTC), progress=lambda *_: None)
+        with pytest.raises(NotFound):
+            store.snapshot(Fleet())
 
 
 def test_paths_outside_the_roots_are_refused_however_written(tmp_path, write):

@@ -130,7 +130,7 @@ def test_min_variance_leaves_columns_out(fleet, baselines) -> None:
     """A bar above the variance of some columns changes the forest."""
     usual = fleet.train(baselines, name="isolation_forest")
     picky = fleet.train(baselines, name="isolation_forest", min_variance=1.0)
-    assert 0 < len(picky.scorer.columns) < len(usual.scorer.columns)
+    assert 0 < len(picky.scorer.filled.columns) < len(usual.scorer.filled.columns)
 
 
 def test_each_detector_scores_differently(fleet, baselines) -> None:

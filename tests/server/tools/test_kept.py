@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from server.domain.run import Stage
 from server.tools import kept
 from server.tools.caller import Caller
 from server.tools.desk import Desk
+from server.tools.jobs import Jobs
 from server.tools.kept import CLOCK_STEP, KeptAnswers, RestsOn
 from server.tools.policy import Policy
 from server.tools.server import build_server, offered_tools
@@ -145,6 +148,21 @@ async def test_a_walk_under_way_is_seen_as_far_as_it_is(local, held, start) -> N
         held.go_on.set()
         await told.ok("advance_run", run=run, to="engineer_features")
         assert (await told.ok("get_run", run=run))["walking"] is None
+
+
+def test_a_walk_that_was_asked_for_again_is_not_the_one_before() -> None:
+    """Who asked and since when is told of it, so it is another sight, even if both wait at the same place."""
+    jobs, sights = Jobs(lambda _: None, workers=1), list[Any]()
+    for name in ("ann", "bob"):
+        go_on = Event()
+        walk = jobs.start(Caller(Principal(name=name)), "r", "advance_run", lambda _, go_on=go_on: go_on.wait(60))
+        sights.append(jobs.seen("default"))
+        go_on.set()
+        walk.ended.result(60)
+        while jobs.of("default", "r"):
+            sleep(0.001)
+    jobs.close()
+    assert sights[0] != sights[1]
 
 
 def caller(tenant: str = "default", scopes: frozenset[Scope] = frozenset({Scope.READ}), channel: str = "mcp") -> Caller:
