@@ -48,7 +48,7 @@ async def _taken(talk: Talk, name: str, path: Path) -> None:
     try:
         told = await talk.client.upload(name, path)
     except Refused as error:
-        await say(WARNING, f"Not taken: {foreign(error, 600)} Nothing has changed.", button("Another file", "upload"))
+        await say(WARNING, f"Not taken: {foreign(error, 600)} Nothing has changed. Send /upload for another file.")
         return
     finally:
         path.unlink(missing_ok=True)
@@ -56,7 +56,6 @@ async def _taken(talk: Talk, name: str, path: Path) -> None:
         "an-card",
         words_of(told),
         button("Ingest and walk it", "walk", main=True, location=told["location"]),
-        button("Another file", "upload"),
     )
 
 

@@ -271,6 +271,7 @@ FURTHER: list[tuple[str, Check]] = [
 ]
 
 
+@pytest.mark.slow
 def test_reading_questions_carry_the_stored_numbers(watched: Any, desk: Any, store: Any) -> None:
     """Rows 1 to 4, 8 and 19 of the acceptance list."""
     watched.open(desk)

@@ -140,7 +140,11 @@ def test_pruning_a_running_server_removes_what_the_dry_run_said(app: App, call: 
     owner, body = call("owner"), {"keep_runs": 1}
     go_on = Event()
     jobs: Jobs = owner.app.state.desk.jobs  # pyright: ignore[reportAttributeAccessIssue, reportFunctionMemberAccess]
-    walk = jobs.start(Caller(Principal(name="ann")), "shop-1", "advance_run", lambda _: go_on.wait(60))
+
+    def held(_: object) -> bool:
+        return go_on.wait(60)
+
+    walk = jobs.start(Caller(Principal(name="ann")), "shop-1", "advance_run", held)
     busy = owner.post("/api/v1/prune", json={**body, "dry_run": False}).json()
     go_on.set()
     walk.ended.result(60)
