@@ -32,12 +32,15 @@ class Filled:
     ) -> tuple[Self, Singles]:
         """The usable columns of those statistics, and their values in at most `rows` evenly spaced rows that may be fitted on.
 
+        Where none of those statistics is usable, all usable columns are taken.
+
         Raises:
             NotEnoughData: too few rows.
             InvalidInput: no column varies enough to be used.
         """
         usable = usable_columns(reference, settings)
-        columns = np.array([at for at in usable if reference.columns[at].statistic in statistics], np.int64)
+        wanted = [at for at in usable if reference.columns[at].statistic in statistics]
+        columns = np.array(wanted or usable, np.int64)  # what is left says more than nothing
         chosen = evenly_spaced(np.flatnonzero(reference.reference), rows)
         values = reference.z[np.ix_(chosen, columns)]
         seen = ~np.isnan(values).all(axis=0)

@@ -8,7 +8,9 @@ import pytest
 from server.detectors import isolation_forest
 from server.detectors.conformance import sample_matrix
 from server.detectors.filled import evenly_spaced
+from server.detectors.hybrid import HybridDetector
 from server.detectors.isolation_forest import IsolationForestDetector
+from server.domain.baseline import Statistic
 from server.domain.settings import DetectorSettings
 
 
@@ -29,3 +31,12 @@ def test_evenly_spaced_rows_are_distinct_and_go_from_the_first_to_the_last() -> 
     rows = np.arange(100, 200)
     assert evenly_spaced(rows, 4).tolist() == [100, 133, 166, 199]
     assert evenly_spaced(rows, 1000).tolist() == rows.tolist()
+
+
+def test_a_fleet_whose_levels_never_vary_is_scored_by_what_does() -> None:
+    """The hybrid's forest sees levels; where none is usable it sees the other statistics, and the detector works."""
+    matrix = sample_matrix()
+    z = matrix.z.copy()
+    z[:, [at for at, column in enumerate(matrix.columns) if column.statistic is Statistic.MEAN]] = 0.0
+    scorer = HybridDetector().fit(replace(matrix, z=z), DetectorSettings(n_estimators=5))
+    assert np.isfinite(scorer.score(matrix)).all()
