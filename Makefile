@@ -41,7 +41,10 @@ demo-spark: setup ## walk a fleet on Spark on this machine and print what was fo
 
 test: setup ## run the fast tests
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
-	$(BIN)/python -m pytest -m "browser and not slow" tests/chat_ui/browser
+	@# a process for each file: what one leaves in Playwright's event loop, the next one waits for; 5: all of its tests are slow
+	for file in tests/chat_ui/browser/test_*.py; do \
+	  $(BIN)/python -m pytest -m "browser and not slow" $$file || [ $$? -eq 5 ] || exit 1; \
+	done
 
 soak: setup ## run the slow tests: kill loops, full disks, large fleets
 	@mkdir -p var
