@@ -96,13 +96,25 @@ def _baselines(frame: pd.DataFrame, features: pd.DataFrame) -> list[tuple[pd.Ser
 def _z_scores(
     frame: pd.DataFrame, features: pd.DataFrame, levels: list[tuple[pd.Series, pd.DataFrame, pd.DataFrame, pd.DataFrame]]
 ) -> pd.DataFrame:
-    """Robust z-scores against the narrowest level with enough rows, 0 where a feature is missing."""
+    """Robust z-scores against the narrowest level with enough rows, then of every mean against its model; 0 where missing.
+
+    These are the columns of our own design matrix: both sides make the same number of them.
+    """
     z = pd.DataFrame(np.nan, index=frame.index, columns=features.columns)
     for key, median, mad, count in levels:
         enough = (count.loc[key] >= _MIN_ROWS).set_axis(frame.index)
-        scale = (1.4826 * mad).clip(lower=1e-3).loc[key].set_axis(frame.index)
-        z = z.where(~enough, (features - median.loc[key].set_axis(frame.index)) / scale)
-    return z.fillna(0.0)
+        z = z.where(~enough, _z_score(frame, features, key, median, mad))
+    means = [name for name in features.columns if name.endswith("_mean")]
+    key, median, mad, _ = levels[1]
+    beside = _z_score(frame, features[means], key, median[means], mad[means]).add_suffix("_vs_model")
+    return pd.concat([z, beside], axis=1).fillna(0.0)
+
+
+def _z_score(
+    frame: pd.DataFrame, features: pd.DataFrame, key: pd.Series, median: pd.DataFrame, mad: pd.DataFrame
+) -> pd.DataFrame:
+    scale = (1.4826 * mad).clip(lower=1e-3).loc[key].set_axis(frame.index)
+    return (features - median.loc[key].set_axis(frame.index)) / scale
 
 
 def _persist(home: Path, rows: pd.DataFrame, scores: np.ndarray, top: tuple[pd.Index, np.ndarray]) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from server.detectors.base import DesignMatrix, Floats, Rows, Singles, usable_columns, weight
 from server.domain.baseline import Statistic
 from server.domain.settings import DetectorSettings
+from server.kernels.missing import fill_missing
 
 FAR = 8.0
 """Robust scales at which values are cut off for histograms: one wild value would stretch equal bins over all others."""
@@ -51,8 +52,9 @@ class Filled:
 
     def of(self, z: Singles) -> Singles:
         """Those columns of z-scores, shape (rows, chosen columns), none of them missing."""
-        chosen = z[:, self.columns]
-        return np.where(np.isnan(chosen), self.medians, chosen)
+        filled = np.empty((len(z), len(self.columns)), np.float32)
+        fill_missing(z, self.columns, self.medians, filled)
+        return filled
 
     def spread(self, credit: Floats, columns: int) -> Floats:
         """Credit of the chosen columns among all of them; shape (rows, columns)."""

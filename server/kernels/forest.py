@@ -14,7 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from server.kernels.ranked_forest import MOST_NODES, RankedForest, add_path_lengths_ranked, rank
+from server.kernels.ranked_forest import (
+    MOST_NODES,
+    RankedForest,
+    add_leaf_lines_ranked,
+    add_path_lengths_ranked,
+    leaf_credits,
+    rank,
+)
 
 if TYPE_CHECKING:
     from sklearn.ensemble import IsolationForest
@@ -50,13 +57,16 @@ class PackedForest:
 
     def score(self, rows: Singles) -> Floats:
         """Anomaly score of each row, in scikit-learn's sense: in [-1, 0), lower is more abnormal."""
-        total, inner = np.zeros(len(rows)), self.feature.shape[1]
-        if len(rows) >= _ROWS_TO_RANK and inner <= MOST_NODES:
+        total = np.zeros(len(rows))
+        if self._ranks(rows):
             add_path_lengths_ranked(rows, self._ranked, total)
         else:
-            add_path_lengths(rows, self.feature, self.threshold, self.path[:, inner:], total)
+            add_path_lengths(rows, self.feature, self.threshold, self.path[:, self.feature.shape[1] :], total)
         scores: Floats = -(2.0 ** (-total / self.normaliser))
         return scores
+
+    def _ranks(self, rows: Singles) -> bool:
+        return len(rows) >= _ROWS_TO_RANK and self.feature.shape[1] <= MOST_NODES
 
     @cached_property
     def _ranked(self) -> RankedForest:
@@ -69,8 +79,11 @@ class PackedForest:
         up to the difference between the forest's expected path length and the row's own (path attribution after Saabas 2014).
         """
         credit = np.zeros((len(rows), rows.shape[1]))
-        kernel = credit_leaves if len(rows) >= _MANY_ROWS else credit_path_changes
-        kernel(rows, self.feature, self.threshold, self.path, credit)
+        if self._ranks(rows):
+            add_leaf_lines_ranked(rows, self._ranked, self.feature, self.path, credit)
+        else:
+            kernel = credit_leaves if len(rows) >= _MANY_ROWS else credit_path_changes
+            kernel(rows, self.feature, self.threshold, self.path, credit)
         return credit / len(self.feature)
 
 
@@ -266,21 +279,14 @@ def credit_leaves(rows: Singles, feature: npt.NDArray[np.uint16], threshold: Sin
     """The same for many rows: each tree's credits are summed up by leaf first, so a row adds a whole line of them at once."""
     depth = np.int64(np.log2(feature.shape[1] + 1) + 0.5)
     one, two, first = np.uint64(1), np.uint64(2), np.uint64(feature.shape[1])
-    leaves, columns = feature.shape[1] + 1, credit.shape[1]
-    changes = np.empty((leaves, columns))
+    lines = np.empty((feature.shape[1] + 1, credit.shape[1]))
     for tree in range(len(feature)):
         split, bound = feature[tree], threshold[tree]
-        changes[:] = 0.0
-        for leaf in range(leaves):
-            child = leaf + leaves - 1
-            for _ in range(depth):
-                parent = (child - 1) // 2
-                changes[leaf, split[parent]] += path[tree, parent] - path[tree, child]
-                child = parent
+        leaf_credits(split, path[tree], lines)
         for at in range(len(rows)):
             row, p = rows[at], np.uint64(0)
             for _ in range(depth):
                 p = two * p + one + np.uint64(row[split[p]] > bound[p])
-            own, change = credit[at], changes[p - first]
-            for column in range(columns):
-                own[column] += change[column]
+            own, line = credit[at], lines[p - first]
+            for column in range(len(line)):
+                own[column] += line[column]

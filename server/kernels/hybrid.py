@@ -9,6 +9,7 @@ from numba import njit
 from server.kernels.evidence import add_evidence
 from server.kernels.forest import add_path_lengths, credit_path_changes
 from server.kernels.live import Expected, Readings, Rings, Rules, normalize_readings, take_readings
+from server.kernels.missing import fill_missing
 from server.kernels.tail import surprisal
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -37,10 +38,7 @@ def hybrid_scores(z: Singles, model: Model, scores: Floats, credit: Floats) -> N
     evidence, length = np.empty(len(z)), np.zeros(len(z))
     add_evidence(z, metric_of, half_width, weight, power, evidence, np.empty((0, 0)))
     filled = np.empty((len(z), len(columns)), np.float32)
-    for row in range(len(z)):
-        for i in range(len(columns)):
-            value = z[row, columns[i]]
-            filled[row, i] = medians[i] if np.isnan(value) else value
+    fill_missing(z, columns, medians, filled)
     add_path_lengths(filled, feature, bound, path[:, feature.shape[1] :], length)
     for row in range(len(z)):
         first = parts[0, 1] * surprisal(evidence[row], quantiles[0], parts[0, 0])

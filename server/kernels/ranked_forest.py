@@ -111,28 +111,86 @@ def _pass_node(before: Bytes, after: Bytes, ranks: Bytes, cut: int, here: int, b
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _rank_block(rows: Singles, start: int, cuts: Singles, values: Singles, wide: npt.NDArray[np.uint32]) -> int:
+    """Rank the rows from `start` on among each column's cuts; returns how many rows there are."""
+    size = min(_ROWS_AT_ONCE, len(rows) - start)
+    for one in range(len(cuts)):
+        for i in range(size):
+            values[i] = rows[start + i, one]
+        _rank_rows(values, cuts[one], wide[one])
+    return size
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _narrow_ranks(narrow: Bytes, wide: npt.NDArray[np.uint32], ranks: Bytes) -> None:
+    """Ranks among one group's thresholds."""
+    for one in range(len(wide)):
+        table, own, known = narrow[one], ranks[one], wide[one]
+        for i in range(_ROWS_AT_ONCE):
+            own[i] = table[known[i]]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _leaves(
+    tree: int, first_node: Ints, node: tuple[npt.NDArray[np.uint16], Bytes, Bytes, Bytes], ranks: Bytes, places: Bytes
+) -> Bytes:
+    """The leaf at which each row of the block ends in a tree; one of the two lines of `places`."""
+    column, cut, here, beyond = node
+    before, after = places[0], places[1]
+    before[:] = 0
+    for at in range(first_node[tree], first_node[tree + 1]):
+        _pass_node(before, after, ranks[column[at]], cut[at], here[at], beyond[at])
+        before, after = after, before
+    return before
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def add_path_lengths_ranked(rows: Singles, forest: RankedForest, total: Floats) -> None:
     """Add each row's path length in every tree to `total`, tree by tree."""
-    cuts, narrow, first_tree, first_node, (column, cut, here, beyond), leaf = forest
+    cuts, narrow, first_tree, first_node, node, leaf = forest
     values, places = np.zeros(_ROWS_AT_ONCE, np.float32), np.zeros((2, _ROWS_AT_ONCE), np.uint8)
     wide, ranks = np.zeros((len(cuts), _ROWS_AT_ONCE), np.uint32), np.zeros((len(cuts), _ROWS_AT_ONCE), np.uint8)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
-        size = min(_ROWS_AT_ONCE, len(rows) - start)
-        for one in range(len(cuts)):
-            for i in range(size):
-                values[i] = rows[start + i, one]
-            _rank_rows(values, cuts[one], wide[one])
+        size = _rank_block(rows, start, cuts, values, wide)
         for group in range(len(narrow)):
-            for one in range(len(cuts)):
-                table, own, known = narrow[group, one], ranks[one], wide[one]
-                for i in range(_ROWS_AT_ONCE):
-                    own[i] = table[known[i]]
+            _narrow_ranks(narrow[group], wide, ranks)
             for tree in range(first_tree[group], first_tree[group + 1]):
-                before, after = places[0], places[1]
-                before[:] = 0
-                for node in range(first_node[tree], first_node[tree + 1]):
-                    _pass_node(before, after, ranks[column[node]], cut[node], here[node], beyond[node])
-                    before, after = after, before
+                place = _leaves(tree, first_node, node, ranks, places)
                 ends, sums = leaf[tree], total[start : start + size]
                 for i in range(size):
-                    sums[i] += ends[before[i]]
+                    sums[i] += ends[place[i]]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def add_leaf_lines_ranked(
+    rows: Singles, forest: RankedForest, feature: npt.NDArray[np.uint16], path: Floats, credit: Floats
+) -> None:
+    """Add to `credit`, of shape (rows, columns), each row's line of its leaf's credits (`leaf_credits`), tree by tree."""
+    cuts, narrow, first_tree, first_node, node, _ = forest
+    values, places = np.zeros(_ROWS_AT_ONCE, np.float32), np.zeros((2, _ROWS_AT_ONCE), np.uint8)
+    wide, ranks = np.zeros((len(cuts), _ROWS_AT_ONCE), np.uint32), np.zeros((len(cuts), _ROWS_AT_ONCE), np.uint8)
+    lines = np.empty((feature.shape[1] + 1, credit.shape[1]))
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        size = _rank_block(rows, start, cuts, values, wide)
+        for group in range(len(narrow)):
+            _narrow_ranks(narrow[group], wide, ranks)
+            for tree in range(first_tree[group], first_tree[group + 1]):
+                place = _leaves(tree, first_node, node, ranks, places)
+                leaf_credits(feature[tree], path[tree], lines)
+                for i in range(size):
+                    own, line = credit[start + i], lines[place[i]]
+                    for column in range(len(line)):
+                        own[column] += line[column]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def leaf_credits(split: npt.NDArray[np.uint16], path: Floats, lines: Floats) -> None:
+    """Fill `lines`, of shape (leaves, columns), with how much each column shortened the path to each leaf of one tree."""
+    leaves = len(split) + 1
+    lines[:] = 0.0
+    for leaf in range(leaves):
+        child = leaf + leaves - 1
+        while child > 0:
+            parent = (child - 1) >> 1
+            lines[leaf, split[parent]] += path[parent] - path[child]
+            child = parent

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from server.domain.baseline import Level, Statistic
 from server.domain.telemetry import Members
@@ -90,8 +89,3 @@ def _pool(table: FeatureTable, members: Members, devices: Sequence[str]) -> Rows
     others = np.setdiff1d(np.unique(device), peers)
     spaced = others[np.linspace(0, max(len(others) - 1, 0), min(len(others), _DEVICES_ELSEWHERE)).round().astype(np.int64)]
     return np.union1d(peers, spaced).astype(np.int64)
-
-
-def rows_from(block: pa.RecordBatch, since: int) -> pa.RecordBatch:
-    """The block's rows at or after a time in microseconds."""
-    return block.filter(pa.array(block.column("time").to_numpy() >= since))

@@ -8,7 +8,7 @@ tails and many equal values then count as drift. Below 0.1 is no drift, from 0.2
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from server.detectors.stored import Trained
 from server.domain.anomaly import FeatureDrift, ScoreDrift
 from server.domain.baseline import Level
 from server.domain.telemetry import Members
+from server.kernels.medians import rows_by_group
 from server.pipeline.baselines import BaselineSet, LevelStatistics
 from server.pipeline.overlay import Move, moves_of
 from server.pipeline.parallel import in_order
@@ -34,7 +35,7 @@ _FLOOR = 1e-4
 """An empty bin counts as this share: the logarithm has no value at 0."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Some:
     """Some rows of a table: which, and the baselines' cohort code and profile cell of each."""
 
@@ -53,6 +54,21 @@ class _Some:
             own = self.cohort == move.group if move.level is Level.COHORT else np.ones(len(values), bool)
             values = values - np.where(own, move.at(time), 0.0)
         return values
+
+    def by_group(self, values: Floats, level: LevelStatistics) -> list[Floats]:
+        """Finite values of a feature of these rows, split by the level's groups (the fleet, or cohorts)."""
+        if level.level is Level.GLOBAL:
+            return [values[np.isfinite(values)]]
+        order, bounds = self._cohorts
+        parts = np.split(values[order], bounds[1:-1])[: len(level.groups)]
+        found = [part[np.isfinite(part)] for part in parts]
+        return found + [np.empty(0)] * (len(level.groups) - len(found))
+
+    @cached_property
+    def _cohorts(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Rows by cohort, and where each cohort's begin: sorted once for all features."""
+        order, bounds = rows_by_group(self.cohort, int(self.cohort.max(initial=-1)) + 1)
+        return order.astype(np.int64), bounds
 
 
 def psi(expected: Floats, actual: Floats) -> Floats:
@@ -134,8 +150,8 @@ def _one_feature(index: int, current: _Some, reference: _Some | None, baselines:
     found: list[FeatureDrift] = []
     for level in (level for level in baselines.levels if level.level in (Level.GLOBAL, Level.COHORT)):
         groups = len(level.groups)
-        now = _by_group(values, _codes(level, current), groups)
-        then = _by_group(before, _codes(level, reference) if reference else np.empty(0, np.int32), groups)
+        now = current.by_group(values, level)
+        then = reference.by_group(before, level) if reference else [before] * groups
         for group in range(groups):
             if min(len(now[group]), level.count[group, index]) >= baselines.min_rows:
                 centre, scale = level.median[group, index], level.scale[group, index]
@@ -150,19 +166,6 @@ def _drift(name: str, level: LevelStatistics, group: int, z: Floats, was: Floats
     index = float(psi(wanted, shares(z, edges)))
     shift = float(np.median(z))
     return FeatureDrift(feature=name, level=level.level, group=level.groups[group], psi=index, median_shift=shift, n=len(z))
-
-
-def _codes(level: LevelStatistics, some: _Some) -> Codes:
-    return np.zeros_like(some.cohort) if level.level is Level.GLOBAL else some.cohort
-
-
-def _by_group(values: Floats, code: Codes, groups: int) -> list[Floats]:
-    """Finite values split by group code."""
-    known = np.isfinite(values)
-    values, code = values[known], code[known]
-    order = np.argsort(code, kind="stable")
-    bounds = np.searchsorted(code[order], np.arange(groups + 1))
-    return [values[order[bounds[group] : bounds[group + 1]]] for group in range(groups)]
 
 
 def shares(values: Floats, edges: Floats) -> Floats:

@@ -46,6 +46,23 @@ class Counts:
         numbers = (np.array([float(n)]) for n in (self.inside, self.exposed, self.outside, self.unexposed))
         return float(separation(*numbers)[0])
 
+    @property
+    def chance(self) -> float:
+        """Probability that as many affected devices or more are inside by chance: Fisher's exact test, one-sided.
+
+        The upper tail of the hypergeometric law, as `scipy.stats.hypergeom.sf(inside - 1, ...)` gives it within 1e-9; importing
+        that takes longer than finding a fleet's incidents.
+        """
+        from scipy.special import betaln  # noqa: PLC0415 - a server that only reads should not wait for it
+
+        def log_choose(n: int, k: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+            return -np.log(n + 1.0) - betaln(n - k + 1.0, k + 1.0)
+
+        affected, every = self.inside + self.outside, self.exposed + self.unexposed
+        inside = np.arange(max(self.inside, affected - self.unexposed), min(self.exposed, affected) + 1)
+        chosen = log_choose(self.exposed, inside) + log_choose(self.unexposed, affected - inside)
+        return float(min(np.exp(chosen - log_choose(every, np.array([affected]))).sum(), 1.0))
+
 
 class Exposure:
     """Answers who was exposed and affected, for one set of events over one presence."""

@@ -52,13 +52,15 @@ class Carried:
 
     def pieces(self) -> Iterator[pa.Table]:
         """The earlier table in later codes, as it was written; device code -1 where the device has gone."""
-        renamed = [name for name in _CODED if not _is_identity(self.codes[name])]
-        for piece in row_groups(self.path):
-            recoded = piece
-            for name in renamed:
-                at, codes = piece.schema.get_field_index(name), self.codes[name][piece.column(name).to_numpy()]
-                recoded = recoded.set_column(at, piece.schema.field(name), pa.array(codes, pa.int32()))
-            yield recoded
+        yield from map(self.recoded, row_groups(self.path))
+
+    def recoded(self, piece: pa.Table) -> pa.Table:
+        """Rows of the earlier table in later codes."""
+        renamed = [name for name in _CODED if not is_identity(self.codes[name])]
+        for name in renamed:
+            at, codes = piece.schema.get_field_index(name), self.codes[name][piece.column(name).to_numpy()]
+            piece = piece.set_column(at, piece.schema.field(name), pa.array(codes, pa.int32()))
+        return piece
 
     def holding(self, table: pa.Table) -> "_Runs":
         """Of each device's rows in that table those that still hold: the first ones."""
@@ -158,7 +160,8 @@ def _batch(table: pa.Table) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
-def _is_identity(codes: Codes) -> bool:
+def is_identity(codes: Codes) -> bool:
+    """Whether every earlier code, of those in `Carried.codes`, is the later one as well."""
     return bool((codes[:-1] == np.arange(len(codes) - 1)).all())
 
 

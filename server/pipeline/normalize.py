@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.int64]
 
+_KEYS = ("device", "cohort", "store", "customer")
 _ROWS_PER_WINDOW = 12
 """Windows overlap, so that many rows carry about as much as one independent one."""
 _SIBLINGS_TO_COMPARE = 5
@@ -115,10 +116,13 @@ class Normalizer:
 
     def expectation(self, block: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> Expectation:
         """What was typical for those rows of a block at their hour; shape (rows, columns of the design matrix)."""
-        found = self.design_expectation(self.codes(block, rows), block.column("time").to_numpy()[rows])
-        deviation, cell = self._profile(block)
-        expected, means = deviation[cell[rows]], len(self._baselines.plan.metrics)
-        return replace(found, centre=found.centre + np.concatenate([expected, expected[:, :means]], axis=1))
+        chosen = block.select([*_KEYS, "time"]).take(pa.array(rows))
+        starts, segment = _segments(chosen, self._transitions)
+        found = self.design_expectation(self.codes(chosen, starts), chosen.column("time").to_numpy()[starts])
+        deviation, cell = self._profile(chosen)
+        expected, means = deviation[cell], len(self._baselines.plan.metrics)
+        centre = found.centre[segment] + np.concatenate([expected, expected[:, :means]], axis=1)
+        return replace(found, centre=centre, scale=found.scale[segment], level=found.level[segment], n=found.n[segment])
 
     def gaps(self, block: pa.RecordBatch, features: Rows) -> tuple[Floats, Floats]:
         """How far those features (by index) lie from what is typical for each row, and over their scale; (rows, features)."""
@@ -184,7 +188,7 @@ def raw_matrix(block: pa.RecordBatch, fallback: RawFallback) -> DesignMatrix:
 
 def _segments(block: pa.RecordBatch, transitions: Sequence[tuple[int, int]]) -> tuple[Rows, Codes]:
     """First row of each run of rows with the same device, cohort, store, customer and adjustments, and each row's run."""
-    keys = [block.column(key).to_numpy() for key in ("device", "cohort", "store", "customer")]
+    keys = [block.column(key).to_numpy() for key in _KEYS]
     begins = np.zeros(block.num_rows, bool)
     begins[:1] = True
     for key in keys:

@@ -1,8 +1,9 @@
 """Scoring: every row's score and severity, and for flagged rows which metrics are at fault, against what."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -158,9 +159,9 @@ def _describe(
     chosen = np.take_along_axis(credit.column, order, axis=1)
     values = _feature_values(block, matrix.columns, rows, chosen)
     level, typical, n = np.zeros(chosen.shape, np.int64), np.full(chosen.shape, np.nan), np.zeros(chosen.shape)
-    levels: Sequence[str] = ("null",)
+    levels = ("null",)
     if expected is not None:
-        levels = [json.dumps(name) for name in expected.level_names]
+        levels = tuple(json.dumps(name) for name in expected.level_names)
         level = np.take_along_axis(expected.level, chosen, axis=1)
         typical = np.take_along_axis(expected.centre, chosen, axis=1)
         n = np.take_along_axis(expected.n, chosen, axis=1)
@@ -179,7 +180,8 @@ def _describe(
     return ["[" + ",".join(spelled[i : i + ranks]) + "]" for i in range(0, len(spelled), ranks)]
 
 
-def _templates(columns: Sequence[DesignColumn], levels: Sequence[str]) -> npt.NDArray[np.object_]:
+@lru_cache(maxsize=8)
+def _templates(columns: tuple[DesignColumn, ...], levels: tuple[str, ...]) -> npt.NDArray[np.object_]:
     """A contribution's JSON but for five numbers, by column, level and whether its value and what is typical are known.
 
     Filled in by one `%`, which is several times faster than a call a number; `%.0s` takes a number and writes nothing.
@@ -220,6 +222,6 @@ def firmness(expected: Expectation) -> Floats:
 
 def _spread(values: list[str], rows: Rows, length: int) -> pa.Array:
     """Text at some rows, null at the others."""
-    spread = np.full(length, None, object)
-    spread[rows] = values
-    return pa.array(spread, pa.string())
+    place = np.full(length, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    return pa.array(values, pa.string()).take(pa.array(place, mask=place < 0))

@@ -168,11 +168,7 @@ class SharedTrouble:
     def _chance(self, counts: Counts) -> float:
         windows = 2 + (self._whole[1] - self._whole[0]) / max(self._near, 1)
         tests = windows * sum(len(kind.values) for kind in self._kinds) * len(self._events.metrics)
-        every = counts.exposed + counts.unexposed
-        from scipy.stats import hypergeom  # noqa: PLC0415 - takes a second, for which a server that only reads should not wait
-
-        p = hypergeom.sf(counts.inside - 1, every, counts.inside + counts.outside, counts.exposed)
-        return float(min(p * tests, 1.0))
+        return min(counts.chance * tests, 1.0)
 
     def _take(self, found: list[Shared], candidate: Candidate, sighting: _Sighting, chance: float) -> None:
         """Take the events with what belongs to them; a later burst of the same trouble joins the incident it follows."""

@@ -83,6 +83,17 @@ def test_few_rows_and_many_rows_get_the_same_credits(seed: int, size: int, trees
     np.testing.assert_allclose(stepwise, by_leaf, rtol=0, atol=1e-9)
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(700, 5000), st.integers(1, 30), st.integers(2, 300))
+def test_rows_that_are_ranked_get_the_same_credits_to_the_last_bit(seed: int, size: int, trees: int, samples: int) -> None:
+    """Whole blocks of rows, the rest of one, and trees too deep to rank."""
+    rows = some_rows(seed, size, 6, ties=True)
+    _, packed = fitted(rows, np.repeat(np.arange(6), 2), trees=trees, samples=samples, seed=seed)
+    by_leaf = np.zeros(rows.shape)
+    credit_leaves(rows, packed.feature, packed.threshold, packed.path, by_leaf)
+    np.testing.assert_array_equal(packed.attribute(rows), by_leaf / trees)
+
+
 def test_a_column_drawn_more_often_is_split_on_more_often() -> None:
     """How often a column is given is its weight in the draw."""
     rows = np.random.default_rng(0).normal(size=(2000, 4)).astype(np.float32)
