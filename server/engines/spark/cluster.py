@@ -16,6 +16,8 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Key = TypeVar("Key")
 
+_GATHERED_BYTES = 64 * 1024 * 1024
+"""Bytes, about, that one task gathers."""
 _DEFAULTS = {
     "spark.app.name": "anomalyst",
     "spark.ui.enabled": "false",
@@ -44,7 +46,8 @@ class Cluster:
         """The Spark session."""
         # said at every call since pandas 3; nothing here hands Spark a pandas frame
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-        if self._session is None:
+        # all of a process share one session, which another part of it may have stopped
+        if self._session is None or self._session.sparkContext._jsc is None:
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the workers need the same packages
             builder = self._pyspark.SparkSession.builder.master(self._master)
             for name, value in (_DEFAULTS | dict(self._options)).items():
@@ -59,11 +62,18 @@ class Cluster:
         with failures_named():
             return context.parallelize(items, max(len(items), 1)).map(work).collect() if items else []
 
-    def by_key(self, work: Callable[[Item], Iterable[tuple[Key, Answer]]], items: Sequence[Item], *, keys: int) -> "Gathered":
-        """What `work` yields of all items, gathered by key into so many partitions, values in the order of the items."""
+    def by_key(
+        self, work: Callable[[Item], Iterable[tuple[Key, Answer]]], items: Sequence[Item], *, keys: int, moved: int
+    ) -> "Gathered":
+        """What `work` yields of all items, gathered by key, values in the order of the items.
+
+        `keys` is how many keys there are and `moved` how many bytes come under them, about: as many tasks gather them as there
+        are cores, or more where they could not hold it all, for each of them costs every part a piece of its own.
+        """
         context = self.session.sparkContext
+        gathering = min(max(context.defaultParallelism, moved // _GATHERED_BYTES), max(keys, 1))
         numbered = context.parallelize(list(enumerate(items)), max(len(items), 1))
-        return Gathered(numbered.flatMap(partial(_keyed, work)).groupByKey(max(keys, 1)).mapValues(_in_order))
+        return Gathered(numbered.flatMap(partial(_keyed, work)).groupByKey(gathering).mapValues(_in_order))
 
     def close(self) -> None:
         """Stop the session."""
@@ -94,15 +104,6 @@ class Gathered:
         """What `work` makes of each key and its values."""
         with failures_named():
             return dict(self._pairs.map(partial(_worked, work)).collect())
-
-    def kept(self) -> "Gathered":
-        """The same, held by the workers until `release`, for several uses."""
-        self._pairs = self._pairs.persist()
-        return self
-
-    def release(self) -> None:
-        """Let go of what `kept` holds."""
-        self._pairs.unpersist()
 
 
 def _keyed(work: Callable[[Any], Iterable[tuple[Any, Any]]], item: tuple[int, Any]) -> list[tuple[Any, tuple[int, Any]]]:

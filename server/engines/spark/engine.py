@@ -1,9 +1,10 @@
 """The stages on Spark: one task a part, and the telemetry's one shuffle, which brings each device's rows together."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import pyarrow.parquet as pq
 from server.detectors.stored import Trained
 from server.domain.run import Stage
 from server.domain.settings import BaselineSettings
-from server.domain.telemetry import Snapshot
+from server.domain.telemetry import Members, Snapshot
 from server.engines.base import Estimated, Sample, Scored
 from server.engines.spark import tasks
 from server.engines.spark.baselines import estimate
+from server.engines.spark.carrying import Piece, Range, devices_in, holders
 from server.engines.spark.cluster import Cluster, failures_named
 from server.engines.spark.layout import Part, cut
 from server.engines.spark.telemetry import TelemetryFolder, coded, schema
@@ -26,7 +28,7 @@ from server.errors import Unavailable
 from server.pipeline.baselines import BaselineSet, RawFallback
 from server.pipeline.counterfactual import Counterfactual, Reach, Stored, score_again
 from server.pipeline.exclusion import KeptOut
-from server.pipeline.extend import Carried
+from server.pipeline.extend import NEVER, Carried, Times
 from server.pipeline.features import FeaturePlan
 from server.pipeline.parts import PARTS, files_of, write_parts
 from server.pipeline.presence import Presence, joined
@@ -56,24 +58,43 @@ class SparkEngine:
         snapshot: Snapshot,
         plan: FeaturePlan,
         progress: Progress,
-        kept: Carried | None = None,  # noqa: ARG002 - parts are made anew: what has changed is read and written anyway
+        kept: Carried | None = None,
     ) -> str:
         """As `Engine` says."""
         progress(0, snapshot.rows)
         members = telemetry.members(snapshot)
         parts = cut(members.rows, part_rows=self.part_rows)
-        code = partial(
-            coded, members=members, metrics=snapshot.metrics, firsts=np.array([part.first for part in parts], np.int64)
-        )
-        make = partial(_made, parts=parts, plan=plan, desk=tasks.Desk(self.artifacts, run, Stage.FEATURES))
-        with failures_named():
-            rows = self.telemetry_folder.frame(telemetry, snapshot).mapInArrow(code, schema(snapshot.metrics))
-            devices = rows.repartitionById(len(parts), "part").sortWithinPartitions("device", "time")
-            found = {row.part: row.name for row in devices.mapInArrow(make, "part int, name string").collect()}
-        if len(found) != len(parts):
-            raise Unavailable(f"{len(parts) - len(found)} of {len(parts)} parts have no rows. Ingest again.")
+        desk = tasks.Desk(self.artifacts, run, Stage.FEATURES)
+        frame = partial(self._rows, telemetry, snapshot, members, parts)
+        if kept is None:
+            names = _collected(frame(None), partial(_written, work=partial(_featured, parts=parts, plan=plan, desk=desk)))
+        else:
+            names = self._extended(frame, kept, parts, plan, desk)
+        if len(names) != len(parts):
+            raise Unavailable(f"{len(parts) - len(names)} of {len(parts)} parts have no rows. Ingest again.")
         progress(snapshot.rows, snapshot.rows)
-        return self._listed(run, Stage.FEATURES, [found[place] for place in range(len(parts))])
+        return self._listed(run, Stage.FEATURES, [names[place] for place in range(len(parts))])
+
+    def _extended(
+        self, rows: Callable[[Times], Any], kept: Carried, parts: list[Part], plan: FeaturePlan, desk: tasks.Desk
+    ) -> dict[int, str]:
+        """Names of the parts, of which an earlier table holds some rows."""
+        shares = holders(self.cluster, kept, [Range(part.first, part.last) for part in parts])
+        work = partial(_featured_anew, parts=parts, plan=plan, desk=desk, kept=kept, shares=shares)
+        reading = kept.reading_from(plan.lookback)
+        found = _collected(rows(reading), partial(_written, work=work)) if (reading != NEVER).any() else {}
+        left = [place for place in range(len(parts)) if place not in found]
+        return found | dict(zip(left, self.cluster.over(partial(work, iter(())), left), strict=True))
+
+    def _rows(
+        self, telemetry: TelemetryStore, snapshot: Snapshot, members: Members, parts: list[Part], since: Times | None
+    ) -> Any:
+        """The snapshot's rows, or by device code those since a time, as a data frame with a partition for each part."""
+        firsts = np.array([part.first for part in parts], np.int64)
+        code = partial(coded, members=members, metrics=snapshot.metrics, firsts=firsts, since=since)
+        with failures_named():
+            rows = self.telemetry_folder.frame(telemetry, snapshot, since).mapInArrow(code, schema(snapshot.metrics))
+            return rows.repartitionById(len(parts), "part").sortWithinPartitions("device", "time")
 
     def baselines(self, table: FeatureTable, kept_out: KeptOut, settings: BaselineSettings) -> Estimated:
         """As `Engine` says."""
@@ -85,18 +106,16 @@ class SparkEngine:
         blocks, rows, first, last = zip(*found, strict=True)
         return Sample((block for part in blocks for block in part), daily(sum(rows), min(first), max(last)))
 
-    def score(
-        self,
-        run: str,
-        table: FeatureTable,
-        scoring: Scoring,
-        progress: Progress,
-        kept: Carried | None = None,  # noqa: ARG002 - as in features
-    ) -> Scored:
+    def score(self, run: str, table: FeatureTable, scoring: Scoring, progress: Progress, kept: Carried | None = None) -> Scored:
         """As `Engine` says."""
         progress(0, None)
         desk = tasks.Desk(self.artifacts, run, Stage.SCORE)
-        parts = self.cluster.over(partial(tasks.score, scoring=scoring, desk=desk), _parts(table))
+        if kept is None:
+            parts = self.cluster.over(partial(tasks.score, scoring=scoring, desk=desk), _parts(table))
+        else:
+            ranges = self.cluster.over(devices_in, files_of(table.path))
+            shares = zip(_parts(table), ranges, holders(self.cluster, kept, ranges), strict=True)
+            parts = self.cluster.over(partial(tasks.score_kept, scoring=scoring, kept=kept, desk=desk), list(shares))
         rows = sum(part.rows for part in parts)
         progress(rows, rows)
         name = self._listed(run, Stage.SCORE, [part.artifact for part in parts])
@@ -139,17 +158,37 @@ def _reached(table: FeatureTable, reach: Reach) -> Iterator[tuple[FeatureTable, 
         start = end
 
 
-def _made(batches: Iterator[pa.RecordBatch], parts: list[Part], plan: FeaturePlan, desk: tasks.Desk) -> Iterator[Any]:
-    """For `mapInArrow`: the part that a partition holds, written as features; its number and name."""
+def _featured(batches: Iterator[pa.RecordBatch], place: int, parts: list[Part], plan: FeaturePlan, desk: tasks.Desk) -> str:
+    return tasks.features(batches, parts[place], plan, desk)
+
+
+def _featured_anew(
+    batches: Iterator[pa.RecordBatch],
+    place: int,
+    parts: list[Part],
+    plan: FeaturePlan,
+    desk: tasks.Desk,
+    kept: Carried,
+    shares: Sequence[tuple[Path, ...]],
+) -> str:
+    """The name of a part's features, from what files of an earlier table hold and from the rows that it lacks."""
+    part = parts[place]
+    if not shares[place]:
+        return tasks.features(batches, part, plan, desk)
+    return tasks.features_kept(batches, part, plan, Piece.of(kept, shares[place], Range(part.first, part.last)), desk)
+
+
+def _collected(rows: Any, make: Callable[[Iterator[pa.RecordBatch]], Iterator[Any]]) -> dict[int, str]:
+    """By part the name that was made of its rows."""
+    with failures_named():
+        return {row.part: row.name for row in rows.mapInArrow(make, "part int, name string").collect()}
+
+
+def _written(batches: Iterator[pa.RecordBatch], work: Callable[[Iterator[pa.RecordBatch], int], str]) -> Iterator[Any]:
+    """For `mapInArrow`: the number of the part that a partition holds, and the name of what `work` makes of its rows."""
     first = next(batches, None)
     if first is None:
         return
     number = first.column("part")[0].as_py()
-
-    def rows() -> Iterator[pa.RecordBatch]:
-        yield first.drop_columns(["part"])
-        yield from (batch.drop_columns(["part"]) for batch in batches)
-
-    yield pa.RecordBatch.from_pydict(
-        {"part": pa.array([number], pa.int32()), "name": [tasks.features(rows(), parts[number], plan, desk)]}
-    )
+    rows = (batch.drop_columns(["part"]) for batch in chain([first], batches))
+    yield pa.RecordBatch.from_pydict({"part": pa.array([number], pa.int32()), "name": [work(rows, number)]})

@@ -14,11 +14,15 @@ BLOCK_ROWS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Consecutive devices from code `first` to `last`, written as blocks of so many rows each."""
+    """Consecutive devices from code `first` to `last`, written as blocks of so many rows each.
+
+    `ends` are the codes after the last device of each block.
+    """
 
     first: int
     last: int
     blocks: tuple[int, ...]
+    ends: tuple[int, ...]
 
     @property
     def rows(self) -> int:
@@ -31,7 +35,9 @@ def cut(rows: Sequence[int], *, part_rows: int = PART_ROWS, block_rows: int = BL
     parts: list[Part] = []
     for first, last in _runs(rows, part_rows):
         own = rows[first : last + 1]
-        parts.append(Part(first, last, tuple(sum(own[start : end + 1]) for start, end in _runs(own, block_rows))))
+        runs = _runs(own, block_rows)
+        sizes, ends = (sum(own[start : end + 1]) for start, end in runs), (first + end + 1 for _, end in runs)
+        parts.append(Part(first, last, tuple(sizes), tuple(ends)))
     return parts
 
 

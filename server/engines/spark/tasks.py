@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from server.domain.run import Stage
 from server.engines.base import Scored
+from server.engines.spark.carrying import Piece, Range, linked, row_counts, split_at
 from server.engines.spark.layout import Part
 from server.errors import Unavailable
 from server.pipeline.anomalies import flagged_rows
-from server.pipeline.features import FeaturePlan, engineer_features
+from server.pipeline.extend import Carried, extended
+from server.pipeline.features import FeaturePlan, engineer_features, featurise
 from server.pipeline.normalize import normalize
 from server.pipeline.presence import Presence, presence_of
-from server.pipeline.score import Scoring, score_telemetry
+from server.pipeline.score import Scoring, score_some, score_telemetry
 from server.pipeline.table import FeatureTable, write_table
 from server.storage.base import ArtifactStore
 
@@ -34,10 +37,34 @@ class Desk:
         """The part's name, by its content: the same task run twice writes the same file."""
         return self.artifacts.write(self.run, self.stage.value, ".parquet", lambda path: write_table(path, batches))
 
+    def keep(self, part: Path) -> str:
+        """The name here of a part that another run has."""
+        return self.artifacts.write(self.run, self.stage.value, ".parquet", lambda path: linked(part, path))
+
 
 def features(batches: Iterable[pa.RecordBatch], part: Part, plan: FeaturePlan, desk: Desk) -> str:
     """Name of the features of one part's rows, which come sorted by device and time in batches of any size."""
     return desk.write(engineer_features(whole_devices(batches, part), plan))
+
+
+def features_kept(batches: Iterable[pa.RecordBatch], part: Part, plan: FeaturePlan, piece: Piece, desk: Desk) -> str:
+    """As `features`, of rows of which an earlier table holds some: `batches` are those made anew and what they look back on."""
+    if (same := piece.as_it_is(part.blocks)) is not None:
+        return desk.keep(same)
+
+    def made() -> Iterator[tuple[int, pa.RecordBatch | None]]:
+        for end, block in split_at(batches, part.ends):
+            yield end, None if block is None else piece.fresh_rows(featurise(block, plan))
+
+    return desk.write(_whole(extended(piece, made()), part))
+
+
+def _whole(blocks: Iterable[pa.RecordBatch], part: Part) -> Iterator[pa.RecordBatch]:
+    """The same blocks. Raises `Unavailable` if one has not the rows that the snapshot has there."""
+    for rows, block in zip(part.blocks, blocks, strict=True):
+        if block.num_rows != rows:
+            raise _not_whole(part)
+        yield block
 
 
 def whole_devices(batches: Iterable[pa.RecordBatch], part: Part) -> Iterator[pa.RecordBatch]:
@@ -58,15 +85,35 @@ def whole_devices(batches: Iterable[pa.RecordBatch], part: Part) -> Iterator[pa.
             held, rows = table.slice(wanted).to_batches(), rows - wanted
             wanted = next(sizes, 0)
     if wanted or rows:
-        raise Unavailable(f"devices {part.first} to {part.last} have not the {part.rows:,} rows of the snapshot. Ingest again.")
+        raise _not_whole(part)
+
+
+def _not_whole(part: Part) -> Unavailable:
+    return Unavailable(f"devices {part.first} to {part.last} have not the {part.rows:,} rows of the snapshot. Ingest again.")
 
 
 def score(table: FeatureTable, scoring: Scoring, desk: Desk) -> Scored:
     """The scores of one part."""
+    return _written(score_telemetry(table.blocks(), scoring), desk)
+
+
+def score_kept(part: tuple[FeatureTable, Range, tuple[Path, ...]], scoring: Scoring, kept: Carried, desk: Desk) -> Scored:
+    """As `score`, of a part with these devices, of which some files of an earlier table hold some rows."""
+    table, devices, files = part
+    if not files:
+        return score(table, scoring, desk)
+    piece = Piece.of(kept, files, devices)
+    if (same := piece.as_it_is(row_counts(table.path))) is not None:
+        flags = pq.read_table(same, columns=["is_anomaly"]).column(0).to_numpy()
+        return Scored(desk.keep(same), len(flags), int(flags.sum()))
+    return _written(extended(piece, score_some(table.blocks_from(piece.since), scoring)), desk)
+
+
+def _written(batches: Iterator[pa.RecordBatch], desk: Desk) -> Scored:
     counts = np.zeros(2, np.int64)
 
     def counted() -> Iterator[pa.RecordBatch]:
-        for batch in score_telemetry(table.blocks(), scoring):
+        for batch in batches:
             counts[:] += batch.num_rows, batch.column("is_anomaly").true_count
             yield batch
 

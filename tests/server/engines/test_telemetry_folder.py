@@ -45,8 +45,10 @@ def test_a_later_ingest_writes_only_the_days_and_hashes_that_it_changes(
     opened: Callable[..., App],
     fleet_file: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A new day for all devices, and a row that comes six days late for one; the features are the embedded engine's."""
+    monkeypatch.setattr("server.engines.spark.telemetry.FILE_ROWS", 40)
     fleet = pd.read_parquet(fleet_file)
     last = fleet["time"] >= pd.Timestamp("2025-03-09", tz="UTC")
     late = (fleet["device"] == "d-03") & (fleet["time"] == pd.Timestamp("2025-03-04 10:00", tz="UTC"))

@@ -68,6 +68,16 @@ def test_baselines_are_equal(subject: Any, plain: Any) -> None:
     check_baselines(subject.stages.baseline_set(subject.run), plain.baselines)
 
 
+@pytest.mark.parametrize("small_rows", [0, 1_000_000])
+def test_baselines_are_equal_however_large_a_group_counts_as_small(
+    subject: Any, plain: Any, monkeypatch: pytest.MonkeyPatch, small_rows: int
+) -> None:
+    """Where groups lie in several parts, all from brackets, or all from their values."""
+    monkeypatch.setattr("server.engines.spark.groups.SMALL_ROWS", small_rows)
+    found = subject.stages.engine.baselines(subject.table, KeptOut(plain.members), BaselineSettings())
+    check_baselines(found.baselines, plain.baselines)
+
+
 def test_marked_rows_are_kept_out_of_baselines(subject: Any, plain: Any) -> None:
     """Counted, and without a trace in any statistic."""
     device, time = plain.table.key("device"), plain.table.time
