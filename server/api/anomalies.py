@@ -20,7 +20,9 @@ from server.api.fields import (
     Since,
     Until,
 )
-from server.domain.answers import AnomalyDetail, AnomalyPage, Explanation, GroupRanking
+from server.domain.answers.anomalies import AnomalyDetail, AnomalyPage
+from server.domain.answers.causes import GroupRanking
+from server.domain.answers.explanation import Explanation
 
 router = APIRouter(tags=["anomalies"])
 MinSeverity = Annotated[float, Query(ge=0, le=100, allow_inf_nan=False, description="Only as severe, 0 to 100.")]

@@ -32,6 +32,7 @@ from server.api import (
 from server.api.door import Door
 from server.api.errors import Masking, Problem, add_translation, as_json
 from server.api.fields import refuse_unknown
+from server.api.framing import OneLength
 from server.api.headers import SafeHeaders
 from server.api.metering import Metered
 from server.api.pages import pages
@@ -105,6 +106,7 @@ def build_api(
     api.add_middleware(Metered, prefix=PREFIX, meters=desk.meters)
     api.add_middleware(SafeHeaders)
     api.add_middleware(Guarded, security=security)
+    api.add_middleware(OneLength)
     return api
 
 

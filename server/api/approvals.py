@@ -20,11 +20,11 @@ router = APIRouter(tags=["approvals"])
 class AskedDecision(Asked):
     """A yes or no to exactly the content with that digest."""
 
-    approved: bool = Field(strict=True)
+    approved: bool
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="of the suggestion that was looked at")]
     reason: Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")] = ""
     override: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(
-        default=(), max_length=20, description="findings of the gate that are accepted, where that is allowed"
+        default=(), max_length=20, strict=False, description="findings of the gate that are accepted, where that is allowed"
     )
 
 

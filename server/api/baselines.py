@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from server.api.door import Parts, Reader
 from server.api.fields import Limit, Named, OfFleet, Offset, OfRun, Since
-from server.domain.answers import BaselinePage, DetectorReport, DriftReport, ScoreDistribution
+from server.domain.answers.normal import BaselinePage, DetectorReport, DriftReport, ScoreDistribution
 from server.domain.baseline import Level
 from server.domain.telemetry import Frozen, Metric
 from server.services.fleets import fleet_named

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from server.api.door import Parts, Reader
 from server.api.fields import Asked, DeviceName, FleetName, Limit, Named, OfFleet, Offset, OfMetric, Since, Until
-from server.domain.answers import PeerComparison, QueryAnswer, Timeline
+from server.domain.answers.devices import PeerComparison, Timeline
+from server.domain.answers.query import QueryAnswer
 from server.domain.telemetry import Frozen
 from server.errors import NotFound
 from server.services.fleets import fleet_named
@@ -37,7 +38,7 @@ class AskedQuery(Asked):
 
     sql: str = Field(min_length=1, max_length=10_000, description="such as SELECT device, avg(heat) FROM telemetry GROUP BY 1")
     fleet: FleetName | None = None
-    limit: int = Field(default=200, ge=1, le=1000, strict=True)
+    limit: int = Field(default=200, ge=1, le=1000)
 
 
 @router.get("/devices")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.api.fields import printable
 from server.errors import (
     AdjustmentOutOfBounds,
     AnomalystError,
@@ -33,7 +34,6 @@ from server.tools.errors import masked
 
 MEDIA_TYPE = "application/problem+json"
 _MOST_FAULTS = 3
-_SHOWN = 120
 
 
 class TokenNeeded(NotAllowed):
@@ -152,6 +152,10 @@ def _words(request: Request, error: HTTPException) -> str:
         return "there is nothing at this address. /openapi.json lists what there is."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return f"{request.method[:20]} is not answered here. /openapi.json lists what is."
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return "the body is too long. A telemetry file may have 100 MiB, any other body 1 MiB: send it in parts."
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        return "the body cannot be read as JSON in UTF-8. Send it so, without Content-Encoding."
     return str(error.detail)
 
 
@@ -163,5 +167,4 @@ def _faults(faults: Sequence[Any]) -> str:
 
 
 def _where(path: Sequence[Any]) -> str:
-    name = ".".join(str(part) for part in path[1:]) or str(path[0])
-    return name.encode("utf-8", "replace").decode()[:_SHOWN]
+    return printable(".".join(str(part) for part in path[1:]) or str(path[0]))

@@ -14,11 +14,11 @@ from fastapi.responses import StreamingResponse
 from server.api.anomalies import MinSeverity
 from server.api.door import Parts, Reader
 from server.api.fields import OfDevice, OfFleet, OfIncident, OfMetric, OfRun, Since, Until
-from server.domain.answers import AnomalyCard, AnomalyPage, IncidentCard, IncidentPage
+from server.domain.answers.anomalies import AnomalyCard, AnomalyPage
+from server.domain.answers.incidents import IncidentCard, IncidentPage
+from server.spreadsheets import FORMULA
 
 router = APIRouter(prefix="/exports", tags=["exports"])
-_FORMULA = re.compile(r"^\s*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]")
-"""How a cell begins that Excel or Calc takes for a formula; full-width signs count there as well."""
 _PAGE = 500
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 Pages = Callable[[str | None, int], AnomalyPage | IncidentPage]
@@ -107,4 +107,4 @@ def _cell(value: object) -> object:
 
 def harmless(text: str) -> str:
     """The text, with an apostrophe in front if it begins like a formula."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    return f"'{text}" if re.match(FORMULA, text) else text

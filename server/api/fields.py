@@ -1,5 +1,7 @@
 """Parameters that several routes share, each with its bounds; and the refusal of those that a route does not have."""
 
+import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,6 +14,7 @@ from server.errors import InvalidInput
 
 _ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 _NAME = r"^[^\x00]{1,200}$"
+_SHOWN = 80
 _FARTHEST = 1_000_000_000
 _YEARS = range(1970, 9000)
 
@@ -21,7 +24,7 @@ def _moment(told: object) -> object:
     if told is None or isinstance(told, datetime):
         return told
     try:
-        time = datetime.fromisoformat(str(told))
+        time = datetime.fromisoformat(told if isinstance(told, str) else "")
         time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
         known = time.year in _YEARS
     except ValueError as error:
@@ -55,13 +58,20 @@ Offset = Annotated[int, Query(ge=0, le=_FARTHEST, description="Entries to pass o
 
 
 class Asked(BaseModel):
-    """Base of request bodies: unknown fields are refused."""
+    """Base of request bodies: unknown fields are refused, and so are values of another type than the schema states.
 
-    model_config = ConfigDict(extra="forbid")
+    What JSON has no type for (times, names of a list, rows of values) says so at its own field.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 async def refuse_unknown(request: Request) -> None:
-    """Return if the route has every parameter of the query, and none is given twice. Raises `InvalidInput` otherwise."""
+    """Return if the route has every parameter of the query, and nothing is given twice, neither there nor in the body.
+
+    Raises:
+        InvalidInput: naming what is unknown or given twice.
+    """
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
@@ -69,10 +79,24 @@ async def refuse_unknown(request: Request) -> None:
     for name, _ in request.query_params.multi_items():
         if name not in known:
             listed = ", ".join(sorted(known)) or "none"
-            raise InvalidInput(f"there is no parameter `{name[:80]}` here. Parameters: {listed}.")
+            raise InvalidInput(f"there is no parameter `{printable(name)}` here. Parameters: {listed}.")
         if name in seen:
-            raise InvalidInput(f"`{name}` is given twice. Give it once.")
+            raise InvalidInput(f"`{printable(name)}` is given twice. Give it once.")
         seen.add(name)
+    if route.body_field is not None:
+        json.loads(await request.body() or b"null", object_pairs_hook=_each_once)
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> None:
+    """Which of two values counts, readers of JSON do not agree on: one may be shown to a person and the other be used."""
+    doubled = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+    if doubled:
+        raise InvalidInput(f"`{printable(doubled[0])}` is given twice. Give it once.")
+
+
+def printable(name: str) -> str:
+    """A foreign name, short and in signs that any page, log and encoding takes."""
+    return name.encode("utf-8", "replace").decode()[:_SHOWN]
 
 
 def _query_names(dependant: Dependant) -> list[str]:

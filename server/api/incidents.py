@@ -7,7 +7,8 @@ from fastapi import APIRouter, Query
 from server.api.door import Parts, Reader
 from server.api.fields import Identified, IncidentName, Limit, OfDevice, OfFleet, Offset, OfIncident, OfRun, Since, Until
 from server.domain.anomaly import IncidentKind
-from server.domain.answers import AtRiskPage, ChangeReport, IncidentDetail, IncidentPage
+from server.domain.answers.causes import AtRiskPage, ChangeReport
+from server.domain.answers.incidents import IncidentDetail, IncidentPage
 
 router = APIRouter(tags=["incidents"])
 

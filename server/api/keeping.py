@@ -8,7 +8,7 @@ from typing import IO, Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from server.api.door import AtDesk, By, Parts
 from server.api.fields import Asked
@@ -26,8 +26,6 @@ _Days = Annotated[float, Field(ge=1e-6, le=100_000)]  # less would be no time at
 
 class AskedPruning(Asked):
     """What may go. With none of the bounds, those of the server's settings."""
-
-    model_config = ConfigDict(strict=True)  # true is not 1 run to keep
 
     keep_runs: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, description="how many of the newest runs of each fleet stay"

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from server.api.door import Parts, Reader
 from server.api.fields import OfFleet
-from server.domain.answers import HealthReport, Overview
+from server.domain.answers.overview import HealthReport, Overview
 
 router = APIRouter(tags=["overview"])
 

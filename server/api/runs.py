@@ -32,7 +32,7 @@ class RunList(Frozen):
 class AskedWalk(Asked):
     """How far to walk."""
 
-    to: Stage = Field(default=Stage.PERSIST, description="the stage to go to, with all that it needs")
+    to: Stage = Field(default=Stage.PERSIST, strict=False, description="the stage to go to, with all that it needs")
 
 
 @router.get("")
@@ -53,7 +53,8 @@ def list_runs(
 def start_run(asked: AskedRun, desk: AtDesk, by: By, _: Runner, response: Response) -> RunAnswer:
     """Start a run, with nothing done yet. Next: POST /runs/{run}/advance."""
     source = SourceSpec(connector=asked.connector, location=asked.location, options=asked.options)
-    run = started(desk, by, source, asked.fleet, asked.request_id)
+    settings = asked.settings.of_walk() if asked.settings else None
+    run = started(desk, by, source, asked.fleet, asked.request_id, settings=settings)
     response.headers["Location"] = f"/api/v1/runs/{run.id}"
     return _shown(desk, by, run)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from server.api.fields import Asked, FleetName
+from server.tools.asked_settings import AskedSettings
 
 _Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
 
@@ -20,6 +21,7 @@ class AskedRun(Asked):
     options: dict[Annotated[str, Field(max_length=60)], _Text] = Field(
         default={}, max_length=20, description="the connector's options, such as which column is the device"
     )
+    settings: AskedSettings | None = Field(default=None, description="what the run differs in from the usual settings")
     request_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{0,100}$")] = Field(
         default="", description="your name for this request: sent again, it gives the same run"
     )

@@ -46,20 +46,20 @@ class AskedAdjustments(Asked):
     fleet: FleetName | None = None
 
 
-class AskedSettings(Asked):
+class AskedDetector(Asked):
     """Which settings of the detector are to be others."""
 
     direction: Direction | None = Field(default=None, description="whether there shall be fewer or more anomalies")
-    contamination: float | None = Field(default=None, gt=0, le=0.5, strict=True, description="share of rows to flag")
-    alerts_per_day: float | None = Field(default=None, gt=0, le=1_000_000, strict=True, description="anomalies a day to allow")
-    domain_weights: dict[Named, Annotated[float, Field(ge=0, le=10, strict=True)]] | None = Field(default=None, max_length=32)
+    contamination: float | None = Field(default=None, gt=0, le=0.5, description="share of rows to flag")
+    alerts_per_day: float | None = Field(default=None, gt=0, le=1_000_000, description="anomalies a day to allow")
+    domain_weights: dict[Named, Annotated[float, Field(ge=0, le=10)]] | None = Field(default=None, max_length=32)
     fleet: FleetName | None = None
 
 
 class AskedRollback(Asked):
     """The version to go back to; unset: the one before."""
 
-    to_version: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
+    to_version: int | None = Field(default=None, ge=1, le=1_000_000)
     fleet: FleetName | None = None
 
 
@@ -90,7 +90,7 @@ def suggest_baseline_adjustments(asked: AskedAdjustments, app: Parts, who: Judge
 
 
 @router.post("/settings", status_code=201)
-def suggest_detector_settings(asked: AskedSettings, app: Parts, who: Judge) -> Drafted:
+def suggest_detector_settings(asked: AskedDetector, app: Parts, who: Judge) -> Drafted:
     """Draft other settings of the detector: how much it flags, and which metric domains count."""
     return _drafted(
         app.corrections.suggest_settings(

@@ -1,7 +1,8 @@
 """What a connector is: it opens a location as a `Source`, which says which column is what and yields rows in batches."""
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -51,7 +52,23 @@ class Connector(Protocol):
     """
 
     name: str
+    opens_paths: bool
+    """Whether a location is a path on this machine, `path::part` for a part of a file: then it is made whole, and held to the
+    folders that may be read. A connector that does not say is not loaded."""
 
     def open(self, location: str, options: Mapping[str, str]) -> Source:
         """The source at `location`; `options` are the connector's own, unknown ones refused."""
+        ...
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """What a connector is besides if it keeps files that were sent to it, until a run has ingested them or they are old."""
+
+    def let_go(self, location: str) -> None:
+        """Remove the file: its rows are in the telemetry store."""
+        ...
+
+    def expire(self, now: datetime, tenant: str | None = None, *, dry_run: bool = False) -> tuple[int, int]:
+        """How many files, and bytes, are too old; they are removed, unless it is only to be told."""
         ...

@@ -7,9 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from server.connectors.formats import CsvTable, DuckDBTable, ParquetTable, Table
+from server.connectors.locations import Roots, allowed
 from server.connectors.mapping import CONSTANT_DEVICE, ColumnType, check_options, detect_mapping
 from server.domain.telemetry import Change, ColumnMapping, Metric
-from server.errors import InvalidInput, PathNotAllowed
+from server.errors import InvalidInput
 
 _PARQUET = {".parquet", ".pq"}
 _CSV = {".csv", ".tsv", ".txt"}
@@ -66,9 +67,10 @@ class FilesConnector:
     """
 
     name = "files"
+    opens_paths = True
 
-    def __init__(self, roots: Sequence[Path] | None = None) -> None:
-        self._roots = None if roots is None else tuple(root.resolve() for root in roots)
+    def __init__(self, roots: Roots = None) -> None:
+        self._roots = roots
 
     def open(self, location: str, options: Mapping[str, str]) -> FileSource:
         """The source at `location`: a path, or `file.duckdb::table`.
@@ -78,8 +80,8 @@ class FilesConnector:
             InvalidInput: there is nothing readable there, or its columns cannot be told apart.
         """
         check_options(options)
-        path_text, _, table = location.partition("::")
-        path = self._allowed(path_text)
+        table = location.partition("::")[2]
+        path = allowed(location, self._roots)
         tables = self._tables(path, table)
         columns: dict[str, ColumnType] = {}
         for part in tables:
@@ -92,15 +94,6 @@ class FilesConnector:
             raise InvalidInput(f"{path.name}: {error}") from error
         name = f"{path.name}::{table}" if table else path.name
         return FileSource(name, mapping, tables, options.get(CONSTANT_DEVICE))
-
-    def _allowed(self, text: str) -> Path:
-        if "\0" in text or not text.strip():
-            raise InvalidInput("the location is empty or holds a zero byte. Give the path of a file or folder.")
-        path = Path(text).expanduser().resolve()
-        if self._roots is not None and not any(path.is_relative_to(root) for root in self._roots):
-            allowed = ", ".join(map(str, self._roots)) or "none"
-            raise PathNotAllowed(f"{text} is outside the folders that may be read ({allowed}). Move it below one of them.")
-        return path
 
     def _tables(self, path: Path, table: str) -> Sequence[Table]:
         if path.is_dir():
@@ -121,7 +114,7 @@ class FilesConnector:
         for path in sorted(folder.iterdir()):
             found = _table_of(path) if path.is_file() else None
             if found is not None:
-                self._allowed(str(path))
+                allowed(str(path), self._roots)
                 tables.append(found)
         if not tables:
             raise InvalidInput(f"folder {folder.name} holds no .csv, .tsv or .parquet file. Give a folder that does.")

@@ -19,12 +19,16 @@ import pyarrow.compute as pc
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
+from server.connectors.cells import bounded, check_footer
 from server.connectors.mapping import ColumnType
 from server.errors import InvalidInput
 
 BATCH_ROWS = 65_536
 _SAMPLE_ROWS = 10_000
 _CSV_BLOCK = 4 << 20
+MOST_COLUMNS = 3_000
+_UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What Arrow raises for bytes that it cannot make out."""
 
 
 class Table(Protocol):
@@ -55,14 +59,14 @@ class ParquetTable:
     def _metadata(self) -> pq.ParquetFile:
         try:
             return pq.ParquetFile(self.path)
-        except (pa.ArrowInvalid, OSError) as error:
+        except _UNREADABLE as error:
             raise InvalidInput(f"{self.path.name} is no readable Parquet file: {error}. Write it anew.") from error
 
     @property
     def columns(self) -> Mapping[str, ColumnType]:
         """Top-level columns; nested ones count as text."""
         schema = self._metadata.schema_arrow
-        _refuse_repeated(schema.names, self.path)
+        _check_names(schema.names, self.path)
         return {field.name: type_of(field.type) for field in schema}
 
     @property
@@ -71,14 +75,16 @@ class ParquetTable:
         return self._metadata.metadata.num_rows
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """All rows; columns of text come dictionary-coded, as they are stored."""
+        """All rows; columns of text come dictionary-coded, as they are stored. Raises `InvalidInput` for giant cells."""
         texts = [
             field.name for field in self._metadata.schema_arrow if field.name in columns and pa.types.is_string(field.type)
         ]
+        rows = min(BATCH_ROWS, check_footer(self.path, columns))
         try:
             with pq.ParquetFile(self.path, read_dictionary=texts) as file:
-                yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
-        except (pa.ArrowInvalid, OSError) as error:
+                for batch in file.iter_batches(rows, columns=list(columns), use_threads=False):
+                    yield from bounded(batch, self.path.name)
+        except _UNREADABLE as error:
             raise InvalidInput(f"{self.path.name} is damaged: {error}. Write it anew.") from error
 
 
@@ -96,7 +102,7 @@ class CsvTable:
         )
         try:
             reader = pv.open_csv(self.path, read_options=read, parse_options=parse, convert_options=convert)
-        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             raise self._unreadable(error) from error
         if reader.schema.names != self._header:
             raise InvalidInput(
@@ -122,7 +128,7 @@ class CsvTable:
             names = next(csv.reader([text], delimiter="\t" if ".tsv" in self.path.suffixes else ","))
         except csv.Error as error:
             raise self._unreadable(error) from error
-        _refuse_repeated(names, self.path)
+        _check_names(names, self.path)
         return names
 
     @property
@@ -147,8 +153,8 @@ class CsvTable:
         """All rows, every cell as text, empty ones as null."""
         try:
             for batch in self._open():
-                yield batch.select(list(columns))
-        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+                yield from bounded(batch.select(list(columns)), self.path.name)
+        except _UNREADABLE as error:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> InvalidInput:
@@ -195,6 +201,7 @@ class DuckDBTable:
     def _columns(self) -> Mapping[str, ColumnType]:
         with self._connect() as connection:
             schema = connection.sql(f"SELECT * FROM {self._names} LIMIT 0").to_arrow_table().schema
+        _check_names(schema.names, self.path)
         return {field.name: type_of(field.type) for field in schema}
 
     @property
@@ -210,11 +217,19 @@ class DuckDBTable:
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """All rows."""
         listed = ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
-        with self._connect() as connection:
-            yield from connection.sql(f"SELECT {listed} FROM {self._names}").to_arrow_reader(BATCH_ROWS)
+        try:
+            with self._connect() as connection:
+                for batch in connection.sql(f"SELECT {listed} FROM {self._names}").to_arrow_reader(BATCH_ROWS):
+                    yield from bounded(batch, self.path.name)
+        except duckdb.Error as error:
+            raise InvalidInput(
+                f"{self.path.name} cannot be read: {error}. Mend the table or view, or write it anew."
+            ) from error
 
 
-def _refuse_repeated(names: Sequence[str], path: Path) -> None:
+def _check_names(names: Sequence[str], path: Path) -> None:
+    if len(names) > MOST_COLUMNS:
+        raise InvalidInput(f"{path.name} has {len(names):,} columns; {MOST_COLUMNS:,} are the most. Leave some out.")
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         raise InvalidInput(f"{path.name} has column {repeated[0]!r} more than once. Rename one of them.")

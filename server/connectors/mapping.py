@@ -82,6 +82,7 @@ def detect_mapping(columns: Mapping[str, ColumnType], options: Mapping[str, str]
     rest = {name: kind for name, kind in free.items() if name not in used}
     cohort = told.get("cohort") or tuple(name for name in rest if _bare(name) in _COHORT)
     metrics = told.get("metrics") or tuple(name for name in rest if name not in cohort and _is_metric(name, rest[name]))
+    mapped = {*used, *cohort, *metrics}
     return ColumnMapping(
         device=device,
         time=time,
@@ -91,7 +92,7 @@ def detect_mapping(columns: Mapping[str, ColumnType], options: Mapping[str, str]
         customer=roles["customer"],
         split=roles["split"],
         metrics=metrics,
-        ignored=tuple(name for name in columns if name not in {*used, *cohort, *metrics}),
+        ignored=tuple(name for name in columns if name not in mapped),
     )
 
 

@@ -65,6 +65,7 @@ class SyntheticConnector:
     """Opens the fleets of `PLANS` by name: demo, easy, medium, hard, null."""
 
     name = "synthetic"
+    opens_paths = False
 
     def open(self, location: str, options: Mapping[str, str]) -> SyntheticSource:
         """The fleet of that name; options are devices, days, seed, start, faults=on|off and lookalikes=on|off.

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from server.api.app import build_api
 from server.app import App
-from server.settings import ServeSettings, Settings, TokenSettings
+from server.settings import ServeSettings, Settings, TokenSettings, UploadSettings
 from server.tools.desk import Desk
 from server.tools.tokens import Verifier, digest_of
 from server.tools.web import transport_security
@@ -117,6 +117,23 @@ def unhurried(tmp_path: Path) -> Iterator[Served]:
     """A server with nothing in it that lets each bearer call eight times a minute, two of them at once."""
     calm = settings_in(tmp_path / "home", tokens=TokenSettings(listed=lines()), serve=ServeSettings(calls_per_minute=8))
     with App(calm) as app:
+        yield from served(app, tokens=True)
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Iterator[Served]:
+    """A server with nothing in it, on which two uploads, a MiB in all, of a hundred rows each may wait an hour."""
+    bounds = UploadSettings(files=2, megabytes=1, rows=100, hours=1)
+    with App(settings_in(tmp_path / "home", tokens=TokenSettings(listed=lines()), uploads=bounds)) as app:
+        yield from served(app, tokens=True)
+
+
+@pytest.fixture(scope="session")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with nothing in it that counts nobody's calls, for tests that make very many."""
+    uncounted = ServeSettings(calls_per_minute=1_000_000)
+    home = tmp_path_factory.mktemp("patient")
+    with App(settings_in(home, tokens=TokenSettings(listed=lines()), serve=uncounted)) as app:
         yield from served(app, tokens=True)
 
 

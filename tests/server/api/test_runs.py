@@ -1,5 +1,6 @@
 """Runs over HTTP: started, walked in the background, looked at, stopped."""
 
+from datetime import timedelta
 from threading import Event
 from time import sleep
 
@@ -58,6 +59,22 @@ def test_the_same_request_starts_one_run(changing, asked):
     assert first == second
     other = client.post("/api/v1/runs", json={**asked, "request_id": "r1", "options": {"devices": "7", "days": "3"}})
     assert other.status_code == 422
+
+
+def test_a_run_is_started_with_settings(changing, asked):
+    """They land in the run; one that is wrong is named, and no run is started."""
+    client = changing.client("runner")
+    told = {"contamination": 0.1, "keep_baselines": "7d"}
+    run = client.post("/api/v1/runs", json={**asked, "settings": told}).json()["run"]
+    settings = changing.desk.app.records.run("default", run).settings
+    assert (settings.detector.contamination, settings.baselines.keep_for) == (0.1, timedelta(days=7))
+    for wrong, said in (
+        ({"contamination": 2}, "contamination"),
+        ({"window": "soon"}, "`settings.window`"),
+        ({"lags": "1h"}, "lags"),
+    ):
+        refused = client.post("/api/v1/runs", json={**asked, "settings": wrong})
+        assert (refused.status_code, said in refused.text) == (422, True), refused.text
 
 
 def test_files_are_closed_to_bearers_until_folders_are_named(changing, local, walked_home):

@@ -1,15 +1,17 @@
 """The `files` connector: what it takes for what, and how it refuses."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from server.connectors.files import FilesConnector
+from server.connectors.formats import MOST_COLUMNS
 from server.domain.telemetry import Fleet, Rejection
 from server.errors import InvalidInput, NotFound, PathNotAllowed
 from server.storage.telemetry import DuckDBTelemetryStore
@@ -182,3 +184,31 @@ def test_a_table_that_is_not_there_is_refused_with_those_that_are(tmp_path, tabl
         connection.execute("CREATE TABLE telemetry(x INTEGER)")
     with pytest.raises(InvalidInput, match=r"Tables: telemetry\. Write t\.duckdb::<table>"):
         FilesConnector().open(f"{tmp_path / 't.duckdb'}::{table}", {})
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_more_columns_than_any_device_reports_are_refused(tmp_path, kind):
+    """Each would be a metric with a column of its own in the store: twenty thousand held it for minutes."""
+    path = tmp_path / f"wide.{kind}"
+    names = ["device", "time", *(f"m{number}" for number in range(MOST_COLUMNS))]
+    if kind == "csv":
+        path.write_text(f"{','.join(names)}\na,2025-01-01{',1' * MOST_COLUMNS}\n")
+    else:
+        pq.write_table(pa.table({name: ["1"] for name in names}), path)
+    with pytest.raises(InvalidInput, match=rf"wide.{kind} has 3,002 columns; 3,000 are the most"):
+        FilesConnector().open(str(path), {})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_parquet_file_with_some_bytes_changed_is_read_or_refused_by_name(tmp_path, seed):
+    """Its names may be no text any more, its pages no pages: never a fault of another kind, nor the end of the process."""
+    path, rng = tmp_path / "week.parquet", np.random.default_rng(seed)
+    pq.write_table(pa.table({"device": ["a", "b"], "time": ["2025-01-01", "2025-01-02"], "temp": [1.0, 2.0]}), path)
+    whole = path.read_bytes()
+    for _ in range(100):
+        bad = bytearray(whole)
+        for place in rng.integers(4, len(bad) - 4, 3):
+            bad[place] = rng.integers(0, 256)
+        path.write_bytes(bytes(bad))
+        with suppress(InvalidInput):
+            list(FilesConnector().open(str(path), {}).batches())
