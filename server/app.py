@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -11,6 +11,7 @@ from server.settings import Settings
 
 if TYPE_CHECKING:
     from server.connectors.registry import Connectors
+    from server.connectors.uploads import UploadsConnector
     from server.detectors.registry import Detectors
     from server.engines.base import Engine
     from server.services.backup import Places
@@ -66,6 +67,7 @@ class App:
         """Open every embedded store now, for a process that is to own them. Raises `StoreBusy` if another does."""
         for store in ("records", "telemetry", "memory"):
             getattr(self, store)
+        self.uploads.expire(self.clock())
 
     @cached_property
     def records(self) -> "SqlRecords":
@@ -100,12 +102,21 @@ class App:
 
     @cached_property
     def connectors(self) -> "Connectors":
-        """Connectors, with the files one kept inside the allowed folders."""
+        """Connectors; those that open paths are kept inside the allowed folders."""
         from server.connectors.files import FilesConnector  # noqa: PLC0415 - as above
         from server.connectors.registry import Connectors  # noqa: PLC0415 - as above
-        from server.connectors.uploads import UploadsConnector  # noqa: PLC0415 - as above
 
-        return Connectors([FilesConnector(self.settings.telemetry.roots), UploadsConnector(self.settings.home)])
+        roots = self.settings.telemetry.roots
+        return Connectors([FilesConnector(roots), self.uploads], roots=roots)
+
+    @cached_property
+    def uploads(self) -> "UploadsConnector":
+        """Telemetry files that were sent here, and wait."""
+        from server.connectors.uploads import Bounds, UploadsConnector  # noqa: PLC0415 - as above
+
+        chosen = self.settings.uploads
+        bounds = Bounds(chosen.files, chosen.megabytes << 20, chosen.rows, timedelta(hours=chosen.hours))
+        return UploadsConnector(self.settings.home, bounds)
 
     @cached_property
     def detectors(self) -> "Detectors":
@@ -198,7 +209,7 @@ class App:
         """The removal of what is old."""
         from server.services.retention import Pruning, Stores  # noqa: PLC0415 - as above
 
-        stores = Stores(self.records, self.records.retention, lambda: self.telemetry, self.artifacts)
+        stores = Stores(self.records, self.records.retention, lambda: self.telemetry, self.artifacts, self.uploads)
         return Pruning(stores, self.walk.stages.snapshot, self._clock)
 
     @cached_property

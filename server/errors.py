@@ -46,12 +46,12 @@ class NotFound(AnomalystError):
 
     exit_code = 66
 
-    def __init__(self, kind: str, wanted: str, known: Sequence[str] = (), *, listed_by: str = "") -> None:
+    def __init__(self, kind: str, wanted: str, known: Sequence[str] = (), *, listed_by: str = "", advice: str = "") -> None:
         self.kind, self.wanted = kind, wanted
         self.near = tuple(get_close_matches(wanted, known, n=3, cutoff=0.5))
         hint = f" Did you mean {', '.join(self.near)}?" if self.near else ""
         listing = f" {listed_by} lists them." if listed_by else ""
-        super().__init__(f"no {kind} {wanted!r}.{hint}{listing}")
+        super().__init__(f"no {kind} {wanted!r}.{hint}{listing}{advice and f' {advice}'}")
 
 
 class TelemetryPruned(NotFound):

@@ -87,6 +87,15 @@ class RetentionSettings(BaseModel):
         return Retention(keep_runs=self.keep_runs, runs_older_than=runs, telemetry_older_than=telemetry)
 
 
+class UploadSettings(BaseModel):
+    """Telemetry files that were sent to the server and wait to be ingested; then they are removed."""
+
+    files: int = Field(default=20, ge=1, description="how many may wait, for each tenant")
+    megabytes: int = Field(default=1024, ge=1, description="how much may wait, for each tenant, in MiB")
+    rows: int = Field(default=50_000_000, ge=1, description="rows that one may have, where the file tells")
+    hours: float = Field(default=24, gt=0, description="hours after which one that nobody has used is removed")
+
+
 class SparkSettings(BaseModel):
     """Where Spark runs, and how telemetry lies there; read only where engine is spark."""
 
@@ -95,7 +104,7 @@ class SparkSettings(BaseModel):
     telemetry: str | None = Field(
         default=None, description="folder of the telemetry as Parquet, any path that Spark knows; unset: below the home folder"
     )
-    hashes: int = Field(default=16, ge=1, description="into how many folders a day's devices are spread")
+    hashes: int = Field(default=16, ge=1, description="into how many folders a day's devices are spread at most")
     part_rows: int = Field(default=250_000, ge=1, description="rows of a part, about, which one task works on")
 
 
@@ -123,6 +132,7 @@ class Settings(BaseSettings):
     telemetry: TelemetrySettings = TelemetrySettings()
     corrections: CorrectionSettings = CorrectionSettings()
     retention: RetentionSettings = RetentionSettings()
+    uploads: UploadSettings = UploadSettings()
     memory: MemorySettings = MemorySettings()
     tokens: TokenSettings = TokenSettings()
     serve: ServeSettings = ServeSettings()

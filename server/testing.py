@@ -23,6 +23,7 @@ _UNKNOWN = "an-option-that-nobody-knows"
 def check_connector(connector: Connector, location: str, options: Mapping[str, str] | None = None) -> Source:
     """The source at `location`, if it and the connector keep every promise."""
     assert connector.name, "a connector has a name"
+    assert isinstance(connector.opens_paths, bool), "a connector says whether its locations are paths: opens_paths"
     check_refuses(connector, location, {**(options or {}), _UNKNOWN: "1"}, naming=_UNKNOWN)
     source = connector.open(location, options or {})
     check_source(source)

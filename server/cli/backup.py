@@ -37,7 +37,7 @@ def _backup(
         with audited(app, "backup", file.name):
             manifest = back_up(app.records, app.telemetry, app.artifacts, file, datetime.now(UTC))
         on_server = app.places.records is None
-    _tell(manifest, file, json, "written")
+    _tell(manifest, file, "written", json=json)
     if on_server and not json:
         say("The records are on a database server: back them up with its own tool, before this (docs/operations.md).")
 
@@ -62,7 +62,7 @@ def _restore(
         with audited(app, "restore", file.name, made=manifest.made):
             app.records.verify_audit(settings.tenant)
         remembered = app.recollection.rebuild()
-    _tell(manifest, file, json, "restored")
+    _tell(manifest, file, "restored", json=json)
     if not json:
         say(f"{remembered:,} decisions remembered anew." + (f" What was there is in {aside}." if aside.exists() else ""))
 
@@ -75,7 +75,7 @@ def _hold(app: "App", instead: str) -> None:
         raise StoreBusy(f"a server has the stores open. {instead} (docs/operations.md).") from error
 
 
-def _tell(manifest: "Manifest", file: Path, json: bool, done: str) -> None:
+def _tell(manifest: "Manifest", file: Path, done: str, *, json: bool) -> None:
     if json:
         say_json({"file": str(file), **manifest.model_dump(mode="json")})
         return

@@ -51,7 +51,7 @@ def _baselines(  # noqa: PLR0913 - a command's options are its parameters
     groups = ", ".join(f"{count:,} {each.value}" for each, count in known.groups.items())
     title = f"Baselines of fleet {fleet}, version {known.version} of {moment(known.created)} UTC ({known.reason}): {groups}"
     say_table(title, ("level", "group", "feature", "median", "scale", "n"), rows, right=("median", "scale", "n"))
-    say("Sizes are in logarithms. --limit, --offset, --level, --group and --feature show others.")
+    say("Sizes are in logarithms where the catalogue says so. --limit, --offset, --level, --group and --feature show others.")
 
 
 def version_of(app: "App", fleet: str, version: int | None) -> "BaselineVersion":

@@ -2,12 +2,12 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
@@ -43,13 +43,35 @@ class Finding:
     advice: str = ""
 
 
+class Look(Protocol):
+    """What another package found of one of its parts; `state` is a value of `State`."""
+
+    @property
+    def part(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def what(self) -> str: ...
+    @property
+    def advice(self) -> str: ...
+
+
+_BESIDE: list[Callable[[], Iterable[Look]]] = []
+
+
+def look_also(looks: Callable[[], Iterable[Look]] | None) -> None:
+    """Let `doctor` also report what another package looks at, if it looks at anything."""
+    if looks is not None:
+        _BESIDE.append(looks)
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command("doctor", rich_help_panel="Help")(_doctor)
 
 
 def _doctor(json: AsJson = False, home: Home = None) -> None:
-    """Check settings, stores, memory, disk, clock and trained models, and say what to do about what is wrong."""
+    """Check settings, stores, memory, disk, clock, trained models and which model answers, and say what to do."""
     findings = list(_examine(home))
     if json:
         say_json([asdict(finding) for finding in findings])
@@ -88,6 +110,8 @@ def _examine(home: Path | None) -> Iterator[Finding]:
             ("connector", app.connectors.names, app.connectors.get),
         ):
             yield from (_loaded(f"{kind} {name}", get, name) for name in names)
+    for looks in _BESIDE:
+        yield from (Finding(each.part, State(each.state), each.what, each.advice) for each in looks())
 
 
 def _found(part: str, check: "Callable[[App], str]", app: "App") -> Finding:

@@ -1,7 +1,6 @@
 """Options that several commands share, each with its one sentence; dataclasses of them become parameters by `flat`."""
 
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-_SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+from server.domain.duration import duration as length_of
 
 Home = Annotated[
     Path | None,
@@ -41,11 +40,10 @@ class Verb(StrEnum):
 
 def duration(text: str) -> timedelta:
     """A span such as 90s, 30m, 12h, 1d or 1h30m. Raises `typer.BadParameter` for anything else."""
-    found = _SPAN.fullmatch(text.strip())
-    if not text.strip() or found is None:
-        raise typer.BadParameter(f"{text!r} is no duration: write 90s, 30m, 12h, 1d or 1h30m.")
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    try:
+        return length_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def flat(command: Callable[..., None]) -> Callable[..., None]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from server.cli.options import AsJson, Home, duration
-from server.cli.session import opened
+from server.cli.session import opened, person
 from server.cli.shown import say, say_json, say_table
 
 if TYPE_CHECKING:
@@ -36,14 +36,15 @@ def _prune(
     json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Remove old runs and telemetry, but nothing that an open suggestion, what is shown or what is in force needs."""
-    from server.domain.identity import Principal, local_user  # noqa: PLC0415 - `--help` need not wait for it
+    """Remove old runs, telemetry and uploads, but nothing that an open suggestion, what is shown or what is in force needs.
 
+    Without a bound here those of the settings ANOMALYST_RETENTION__... count. A server that runs has the stores open: ask it
+    instead (POST /api/v1/prune).
+    """
     with opened(home) as app:
         asked = _retention(app.settings.retention, keep_runs, older_than, telemetry_older_than)
         app.telemetry  # noqa: B018 - a server that has the stores open is to do this itself, so look before anything goes
-        who = Principal(name=local_user(), tenant=app.settings.tenant)
-        done = app.pruning.prune(who, asked, dry_run=dry_run)
+        done = app.pruning.prune(person(app), asked, dry_run=dry_run)
     if json:
         say_json({**done.model_dump(mode="json"), "bytes": done.bytes})
     else:
@@ -54,7 +55,7 @@ def _retention(
     configured: "RetentionSettings", keep_runs: int | None, runs: timedelta | None, telemetry: timedelta | None
 ) -> "Retention":
     """What was asked for; if nothing was, what is configured."""
-    from server.domain.retention import Retention  # noqa: PLC0415 - as above
+    from server.domain.retention import Retention  # noqa: PLC0415 - `--help` need not wait for it
 
     if keep_runs is None and runs is None and telemetry is None:
         return configured.retention
@@ -76,6 +77,8 @@ def _tell(done: "Pruned") -> None:
             f"(about {_mib(each.bytes)} MiB); {each.waiting:,} wait for runs that still read them; "
             f"{each.aside:,} rows kept aside {verb}."
         )
+    if done.uploads:
+        say(f"Uploaded files that nobody ingested in time: {done.uploads:,} {verb}, {_mib(done.upload_bytes)} MiB.")
     if done.left_over:
         say(f"Artifacts that an earlier pruning had left: {_mib(done.left_over)} MiB {verb}.")
     say(f"{len(done.runs)} runs and {sum(each.removed for each in done.telemetry):,} rows {verb}, {_mib(done.bytes)} MiB.")

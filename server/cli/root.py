@@ -22,6 +22,7 @@ from server.cli import (
     export,
     findings,
     fleets,
+    judging,
     prune,
     runs,
     score,
@@ -60,12 +61,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for part in (
-    walking, runs, findings, correcting, baselines, drift, audit, score, export, fleets, demo, evaluate, scorecard, bench,
-    serving, backup, prune, doctor,
+    walking, runs, findings, judging, correcting, baselines, drift, audit, score, export, fleets, demo, evaluate, scorecard,
+    bench, serving, backup, prune, doctor,
 ):  # fmt: skip
     part.add_to(app)
 for plug_in in entry_points(group="anomalyst.commands"):
-    plug_in.load()(app)  # the agent and the chat, which this package knows nothing of, bring their own
+    # the agent and the chat, which this package knows nothing of, bring their own, and what `doctor` is to look at of them
+    doctor.look_also(plug_in.load()(app))
 
 
 @app.command("help", rich_help_panel="Help")

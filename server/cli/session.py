@@ -1,7 +1,5 @@
 """One command's use of the server: settings from the environment and `--home`, parts closed at the end, changes audited."""
 
-import hashlib
-import json
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -12,6 +10,7 @@ from server.errors import AnomalystError, InvalidInput
 
 if TYPE_CHECKING:
     from server.app import App
+    from server.domain.identity import Principal
     from server.domain.telemetry import Fleet
     from server.services.walk import Walk
     from server.settings import Settings
@@ -64,16 +63,9 @@ def quiet() -> None:
 
 def fleet_of(app: "App", name: str) -> "Fleet":
     """The tenant's fleet of that name. Raises `InvalidInput` for a name that no fleet can have."""
-    from pydantic import ValidationError  # noqa: PLC0415 - as above
+    from server.domain.telemetry import Fleet  # noqa: PLC0415 - `--help` need not wait for it
 
-    from server.domain.telemetry import Fleet  # noqa: PLC0415 - as above
-
-    try:
-        return Fleet(tenant=app.settings.tenant, name=name)
-    except ValidationError as error:
-        raise InvalidInput(
-            f"{error.errors()[0]['loc'][0]} {name!r}: write 1 to 32 small letters, digits, - or _, with no - or _ in front."
-        ) from error
+    return Fleet.named(app.settings.tenant, name)
 
 
 @contextmanager
@@ -90,18 +82,12 @@ def audited(app: "App", action: str, subject: str, **arguments: object) -> Gener
 
 def _note(app: "App", action: str, subject: str, arguments: dict[str, object], outcome: str) -> None:
     from server.domain.audit import AuditEntry  # noqa: PLC0415 - `--help` need not wait for it
-    from server.domain.identity import local_user  # noqa: PLC0415 - as above
 
-    told = json.dumps(arguments, sort_keys=True, default=str)
-    app.records.append_audit(
-        AuditEntry(
-            tenant=app.settings.tenant,
-            time=datetime.now(UTC),
-            actor=local_user(),
-            channel="cli",
-            action=action,
-            subject=subject,
-            arguments=hashlib.sha256(told.encode()).hexdigest(),
-            outcome=outcome,
-        )
-    )
+    app.records.append_audit(AuditEntry.of(person(app), action, subject, arguments, datetime.now(UTC), outcome=outcome))
+
+
+def person(app: "App") -> "Principal":
+    """The operating system's user, who may do everything at this command line."""
+    from server.domain.identity import Principal, local_user  # noqa: PLC0415 - `--help` need not wait for it
+
+    return Principal(name=local_user(), tenant=app.settings.tenant)

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from server.errors import InvalidInput, Unavailable
+from server.spreadsheets import FORMULA
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_FORMULA = r"^([\s]*[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}])"
-"""How a cell begins that Excel or Calc takes for a formula; full-width signs count there as well."""
 
 
 def checked_out(path: Path) -> Path:
@@ -81,4 +79,4 @@ def neutralised(batch: "pa.RecordBatch") -> "pa.RecordBatch":
 def _harmless(column: "pa.Array") -> "pa.Array":
     import pyarrow.compute as pc  # noqa: PLC0415 - only where rows are written
 
-    return pc.call_function("replace_substring_regex", [column], pc.ReplaceSubstringOptions(_FORMULA, r"'\1"))
+    return pc.call_function("replace_substring_regex", [column], pc.ReplaceSubstringOptions(FORMULA, r"'\1"))

@@ -1,9 +1,8 @@
 """The options of a walk and of its source, and what they mean to the walk: nothing set is nothing said."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -183,35 +182,29 @@ _ROLE_OF = {
 
 def walk_settings(options: WalkOptions, *, causes: bool = False) -> "WalkSettings":
     """The settings that the options ask for. Raises `InvalidInput` naming the option that is out of bounds."""
-    from pydantic import BaseModel, ValidationError  # noqa: PLC0415 - `--help` need not wait for it
+    from pydantic import ValidationError  # noqa: PLC0415 - `--help` need not wait for it
 
     from server.domain.settings import WalkSettings  # noqa: PLC0415 - as above
 
-    told: dict[str, object] = {"name_every_row": causes, "fit_split": options.fit_split}
-    for name, field in WalkSettings.model_fields.items():
-        if isinstance(field.default, BaseModel):
-            told[name] = _set_ones(options, type(field.default).model_fields)
+    setting_of = {option: name for name, option in OPTION_OF.items()}
+    told = {setting_of.get(each.name, each.name): getattr(options, each.name) for each in fields(options)}
+    told["domain_weights"] = weights_of("--domain-weight", options.domain_weight or ())
+    told["name_every_row"] = causes
     try:
-        return WalkSettings.model_validate(told)
+        return WalkSettings.from_flat({name: value for name, value in told.items() if value is not None})
     except ValidationError as error:
         wrong = error.errors()[0]
         names = [OPTION_OF.get(str(part), str(part)) for part in wrong["loc"][1:]]
         raise InvalidInput(f"--{' '.join(names).replace('_', '-')}: {wrong['msg']}.") from error
 
 
-def _set_ones(options: WalkOptions, names: Mapping[str, object]) -> dict[str, object]:
-    given = {name: getattr(options, OPTION_OF.get(name, name)) for name in names}
-    if given.get("domain_weights"):
-        given["domain_weights"] = _weights(options.domain_weight or ())
-    return {name: value for name, value in given.items() if value not in (None, [])}
-
-
-def _weights(texts: Sequence[str]) -> dict[str, float]:
-    pairs = pairs_of("--domain-weight", texts)
+def weights_of(option: str, texts: Sequence[str]) -> dict[str, float]:
+    """Texts `domain=weight` as a dict. Raises `InvalidInput` for a text that is none, or a domain given twice."""
+    pairs = pairs_of(option, texts)
     try:
         return {domain: float(weight) for domain, weight in pairs.items()}
     except ValueError as error:
-        raise InvalidInput(f"--domain-weight: {error}. Write a domain and a number, such as battery=2.") from error
+        raise InvalidInput(f"{option}: {error}. Write a domain and a number, such as battery=2; 0 silences it.") from error
 
 
 def pairs_of(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -228,7 +221,11 @@ def pairs_of(option: str, texts: Sequence[str]) -> dict[str, str]:
 
 
 def source_spec(connector: str, location: str, options: SourceOptions) -> "SourceSpec":
-    """What the run shall open. A path is stored whole, so that the run can go on from another folder."""
+    """What the run shall open, as it was told.
+
+    Raises:
+        InvalidInput: an option is no `key=value`, or says again what another one said.
+    """
     from server.domain.run import SourceSpec  # noqa: PLC0415 - `--help` need not wait for it
 
     told = pairs_of("--option", options.option or ())
@@ -238,7 +235,4 @@ def source_spec(connector: str, location: str, options: SourceOptions) -> "Sourc
             if role in told:
                 raise InvalidInput(f"--{name.replace('_', '-')} and --option {role}= say the same. Give one of them.")
             told[role] = given if isinstance(given, str) else ",".join(given)
-    if connector == "files":
-        path, separator, table = location.partition("::")
-        location = f"{Path(path).expanduser().absolute()}{separator}{table}"
     return SourceSpec(connector=connector, location=location, options=told)

@@ -10,7 +10,7 @@ from server.cli.progress import watched
 from server.cli.runs import say_run
 from server.cli.session import audited, fleet_of, opened, walk_of
 from server.cli.walk_options import SourceOptions, WalkOptions, source_spec, walk_settings
-from server.errors import AnomalystError
+from server.errors import AnomalystError, InvalidInput
 
 if TYPE_CHECKING:
     from server.app import App
@@ -103,9 +103,12 @@ def stage_of(verb: Verb) -> "Stage":
 
 def start_run(app: "App", fleet: str, source: "SourceSpec", walk: WalkOptions | None = None, *, causes: bool = False) -> "Run":
     """A new run, audited. A connector or detector that there is none of is refused before anything is stored."""
+    from server.connectors.locations import whole  # noqa: PLC0415 - `--help` need not wait for it
+
     settings = walk_settings(walk or WalkOptions(), causes=causes)
     app.detectors.get(settings.detector.name)
-    app.connectors.get(source.connector)
+    if app.connectors.opens_paths(source.connector):
+        source = source.model_copy(update={"location": whole(source.location)})
     run = walk_of(app).start(fleet_of(app, fleet), source, settings)
     with audited(app, "start_run", run.id, source=source.model_dump(), settings=settings.model_dump(mode="json")):
         return run
@@ -117,7 +120,17 @@ def advance(app: "App", run_id: str, action: str, to: Verb = Verb.PERSIST) -> "R
         with watched() as report, audited(app, action, run_id, to=to.value):
             return walk_of(app).advance(app.settings.tenant, run_id, stage_of(to), report)
     except (AnomalystError, KeyboardInterrupt) as error:
-        error.add_note(
-            f"Run {run_id} keeps what is done. `anomalyst advance {run_id}` goes on, `anomalyst show {run_id}` tells more."
-        )
+        error.add_note(_how_to_go_on(app, run_id, error))
         raise
+
+
+def _how_to_go_on(app: "App", run_id: str, error: BaseException) -> str:
+    from server.domain.run import Stage  # noqa: PLC0415 - `--help` need not wait for it
+
+    refused = isinstance(error, InvalidInput) and app.records.run(app.settings.tenant, run_id).done(Stage.INGEST) is None
+    if refused:  # a run keeps its source and options: going on asks for the same again
+        return (
+            f"Nothing was stored. Once the file itself is mended, `anomalyst advance {run_id}` goes on; for another file or "
+            "other options start another run."
+        )
+    return f"Run {run_id} keeps what is done. `anomalyst advance {run_id}` goes on, `anomalyst show {run_id}` tells more."

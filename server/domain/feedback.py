@@ -66,10 +66,6 @@ class ExpectedRule(Frozen):
     created: datetime
     ended: datetime | None = Field(default=None, description="when a person ended it early")
 
-    def active(self, now: datetime) -> bool:
-        """Whether it still mutes what happens now; what it muted before stays muted."""
-        return self.ended is None and now <= self.until
-
 
 class FeedbackFilter(Frozen):
     """Which feedback is meant; what is unset does not restrict."""

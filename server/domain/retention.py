@@ -58,8 +58,10 @@ class Pruned(Frozen):
     kept: tuple[KeptRun, ...] = ()
     left_over: int = Field(default=0, description="bytes of artifacts that an earlier, killed pruning had left")
     telemetry: tuple[PrunedTelemetry, ...] = ()
+    uploads: int = Field(default=0, description="uploaded files that no run has ingested in time")
+    upload_bytes: int = Field(default=0, description="of those files")
 
     @property
     def bytes(self) -> int:
-        """Bytes of artifacts and, about, of telemetry."""
-        return self.left_over + sum(each.bytes for each in self.runs) + sum(each.bytes for each in self.telemetry)
+        """Bytes of artifacts, of uploads and, about, of telemetry."""
+        return self.left_over + self.upload_bytes + sum(each.bytes for each in (*self.runs, *self.telemetry))

@@ -1,7 +1,8 @@
 """The knobs of a walk, declared once: validation, command line and docs read them here."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -76,3 +77,16 @@ class WalkSettings(Frozen):
         default=False, description="find the metric at fault for every row, not only for those flagged"
     )
     fit_split: str | None = Field(default=None, description="fit only on rows whose split column says this; unset: on all rows")
+
+    @classmethod
+    def from_flat(cls, told: Mapping[str, object]) -> Self:
+        """Settings from values by field name, whichever group has the field: no two share a name. Others keep their default.
+
+        Raises:
+            ValidationError: a value is out of bounds, or there is no such setting.
+        """
+        left, grouped = dict(told), dict[str, object]()
+        for group, field in cls.model_fields.items():
+            if isinstance(field.default, Frozen):
+                grouped[group] = {name: left.pop(name) for name in type(field.default).model_fields if name in left}
+        return cls.model_validate({**grouped, **left})

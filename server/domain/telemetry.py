@@ -6,13 +6,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from server.errors import InvalidInput
 
 LARGEST = 1e30
 """No measurement is larger, either way.
 
 What is beyond counts as missing, as infinity does, so that sums and squares are finite.
 """
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+"""How a tenant and a fleet may be called: a fleet's name begins the ids of its runs, which are the names of folders."""
 
 
 class Frozen(BaseModel):
@@ -81,8 +86,18 @@ class ColumnMapping(Frozen):
 class Fleet(Frozen):
     """The devices of one tenant that share metrics and cohort columns: the unit that baselines are kept for."""
 
-    tenant: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
-    name: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    tenant: str = Field(default="default", pattern=NAME)
+    name: str = Field(default="default", pattern=NAME)
+
+    @classmethod
+    def named(cls, tenant: str, name: str) -> Self:
+        """The tenant's fleet of that name. Raises `InvalidInput` for a tenant or a name that there cannot be."""
+        try:
+            return cls(tenant=tenant, name=name)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            rule = "write 1 to 32 small letters, digits, - or _, with no - or _ in front."
+            raise InvalidInput(f"{wrong['loc'][0]} {wrong['input']!r}: {rule}") from error
 
 
 class Rejection(StrEnum):

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import ValidationError
 
 from server.app import App, utc_now
 from server.domain.audit import AuditEntry
-from server.domain.identity import local_user
+from server.domain.identity import Principal, local_user
 from server.domain.run import Run, SourceSpec, Stage, StageRecord, StageStatus
 from server.domain.settings import FeatureSettings, WalkSettings
 from server.domain.telemetry import Fleet, Members, Snapshot
-from server.errors import InvalidInput, StageNotReady
+from server.errors import StageNotReady
 from server.library.frames import Naming, SortedRows, block_of, codes, distinct, sorted_rows, texts
 from server.library.notes import FrameNote, ScoredBy, note_on, require_columns
 from server.pipeline.anomalies import anomaly_rows
@@ -47,7 +46,7 @@ def save_anomaly_results(
     if note.scored_by is None:
         raise StageNotReady(_SAVE, _SCORE, "missing")
     with App(_settings(url_or_home)) as app:
-        run = _run(_fleet(tenant, fleet), note, note.scored_by)
+        run = _run(Fleet.named(tenant, fleet), note, note.scored_by)
         window, flagged = _windowed(frame, note, run.fleet)
         grouped = group_incidents(
             flagged, presence_in([window.keys], note.interval), window.members, run=run, snapshot=window.snapshot
@@ -57,7 +56,8 @@ def save_anomaly_results(
         stored = app.records.persist_scored(run, window.snapshot.digest, anomalies, grouped.incidents)
         summary = f"{stored:,} anomalies in {len(grouped.incidents):,} incidents, scored in Python"
         app.records.save_run(run.with_record(_persisted(run, window.snapshot.digest, stored, summary)))
-        app.records.append_audit(_entry(run, window.snapshot.digest))
+        who = Principal(name=local_user(), tenant=tenant, channel=_CONNECTOR)
+        app.records.append_audit(AuditEntry.of(who, _SAVE, run.id, {"scores": window.snapshot.digest}, utc_now()))
     return run.id
 
 
@@ -134,18 +134,6 @@ def _persisted(run: Run, digest: str, rows: int, summary: str) -> StageRecord:
     )
 
 
-def _entry(run: Run, digest: str) -> AuditEntry:
-    return AuditEntry(
-        tenant=run.fleet.tenant,
-        time=utc_now(),
-        actor=local_user(),
-        channel=_CONNECTOR,
-        action=_SAVE,
-        subject=run.id,
-        arguments=digest,
-    )
-
-
 def _settings(url_or_home: str | Path | None) -> Settings:
     if url_or_home is None:
         return Settings()
@@ -153,13 +141,3 @@ def _settings(url_or_home: str | Path | None) -> Settings:
         return Settings(store=StoreSettings(url=str(url_or_home)))
     # a home that is named holds the store too, whatever the environment says of another one
     return Settings(home=Path(url_or_home).expanduser().absolute(), store=StoreSettings(url=None))
-
-
-def _fleet(tenant: str, name: str) -> Fleet:
-    try:
-        return Fleet(tenant=tenant, name=name)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        raise InvalidInput(
-            f"{wrong['loc'][0]}={wrong['input']!r}: write 1 to 32 small letters, digits, - or _, with no - or _ in front."
-        ) from error

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from server.domain.audit import AuditEntry
 from server.domain.baseline import BaselineVersion
 from server.domain.identity import Principal, Scope
 from server.domain.run import Run, Stage
@@ -24,7 +25,6 @@ from server.pipeline.stored import baseline_rows
 from server.services.ledger import Ledger
 from server.services.previews import Previews, settings_then
 from server.services.suggesting import Direction, Stores, Suggested, Suggesting
-from server.services.verdicts import audit_entry
 from server.services.walk import StageProgress, Walk, silent
 from server.settings import CorrectionSettings
 from server.storage.base import Application
@@ -169,7 +169,7 @@ class Corrections:
         )
         action = "approve" if approved else "reject"
         decided = self._stores.corrections.decide(
-            who.tenant, decision, audit_entry(who, action, suggestion_id, decision.model_dump(mode="json"), now)
+            who.tenant, decision, AuditEntry.of(who, action, suggestion_id, decision.model_dump(mode="json"), now)
         )
         self._stores.recollection.decided(decided)
         return decided
@@ -253,7 +253,7 @@ class Corrections:
             alarms_before=preview.alarms_before,
             scores_before=run.stages[Stage.SCORE].artifact,
         )
-        audit = audit_entry(who, "apply_feedback", suggestion.id, {"digest": suggestion.digest, "approver": decision.by}, now)
+        audit = AuditEntry.of(who, "apply_feedback", suggestion.id, {"digest": suggestion.digest, "approver": decision.by}, now)
         return Application(suggestion, then, version, statistics, effect, audit)
 
     def _version(self, suggestion: Suggestion, run: Run, baselines: BaselineSet, now: datetime) -> BaselineVersion:

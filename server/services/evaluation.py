@@ -84,14 +84,6 @@ class EvaluationReport(Frozen):
     types: tuple[TypeReport, ...] = ()
     look_alikes: tuple[LookAlikeReport, ...] = ()
 
-    def rows_of_types(self) -> Sequence[Mapping[str, object]]:
-        """A row a type and tier, for tables."""
-        return [one.model_dump() for one in self.types]
-
-    def rows_of_look_alikes(self) -> Sequence[Mapping[str, object]]:
-        """A row a look-alike, for tables."""
-        return [one.model_dump() for one in self.look_alikes]
-
 
 @dataclass(frozen=True, slots=True)
 class _Scored:

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from server.domain.anomaly import Anomaly, AnomalyFilter, Contribution
-from server.domain.answers import Contrast, ExplainedMetric, Explanation, Rate, Span
+from server.domain.answers.answer import Contrast, Rate, Span
+from server.domain.answers.explanation import ExplainedMetric, Explanation
 from server.domain.baseline import Level, Statistic
 from server.domain.identity import Principal
 from server.domain.memory import Recalled, RecallQuery

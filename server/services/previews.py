@@ -118,7 +118,7 @@ class Previews:
         return Counterpart(run, self._stages.members(run), table, now, then, trained, trained_then, reach, rescored)
 
     def baselines_then(self, run: Run, suggestion: Suggestion) -> BaselineSet | RawFallback:
-        """The run's baselines with the overlay that the suggestion asks for."""
+        """The run's baselines with the overlay that the suggestion asks for. Raises `InvalidInput` if it has none to adjust."""
         now = self._stages.baseline_set(run)
         if suggestion.kind is SuggestionKind.DETECTOR_SETTINGS:
             return now

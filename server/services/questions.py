@@ -8,25 +8,14 @@ arguments `InvalidInput`.
 from datetime import datetime
 
 from server.domain.anomaly import AnomalyFilter, IncidentKind
-from server.domain.answers import (
-    AnomalyDetail,
-    AnomalyPage,
-    AtRiskPage,
-    BaselinePage,
-    ChangeReport,
-    DetectorReport,
-    DriftReport,
-    Explanation,
-    GroupRanking,
-    HealthReport,
-    IncidentDetail,
-    IncidentPage,
-    Overview,
-    PeerComparison,
-    QueryAnswer,
-    ScoreDistribution,
-    Timeline,
-)
+from server.domain.answers.anomalies import AnomalyDetail, AnomalyPage
+from server.domain.answers.causes import AtRiskPage, ChangeReport, GroupRanking
+from server.domain.answers.devices import PeerComparison, Timeline
+from server.domain.answers.explanation import Explanation
+from server.domain.answers.incidents import IncidentDetail, IncidentPage
+from server.domain.answers.normal import BaselinePage, DetectorReport, DriftReport, ScoreDistribution
+from server.domain.answers.overview import HealthReport, Overview
+from server.domain.answers.query import QueryAnswer
 from server.domain.baseline import Level
 from server.domain.identity import Principal, Scope
 from server.services import explanations

@@ -8,16 +8,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from server.connectors.base import Keeping
+from server.domain.audit import AuditEntry
 from server.domain.identity import Principal
 from server.domain.retention import KeptRun, Pruned, PrunedRun, PrunedTelemetry, Retention
 from server.domain.run import Run, Stage
 from server.domain.telemetry import Fleet, Snapshot
 from server.errors import InvalidInput
-from server.services.verdicts import audit_entry
 from server.storage.base import ArtifactStore, Records, TelemetryStore
 from server.storage.retention import RetentionRecords
-
-_MOST_RUNS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,7 @@ class Stores:
     retention: RetentionRecords
     telemetry: Callable[[], TelemetryStore]
     artifacts: ArtifactStore
+    uploads: Keeping
 
 
 class Pruning:
@@ -44,7 +44,10 @@ class Pruning:
             ArtifactDamaged: what a needed run reads cannot be told; its telemetry is left alone.
         """
         if not retention.removes_runs and retention.telemetry_older_than is None:
-            raise InvalidInput("nothing is to be removed. Say how many runs to keep, or what age runs or telemetry may reach.")
+            raise InvalidInput(
+                "no bound is given, nor set as ANOMALYST_RETENTION__...: nothing is to be removed. Say how many runs to keep "
+                "(keep-runs), or what age runs (older-than) or telemetry (telemetry-older-than) may reach."
+            )
         now, tenant = self._clock(), who.tenant
         fleets = self._stores.retention.fleets(tenant)
         runs: list[PrunedRun] = []
@@ -56,19 +59,29 @@ class Pruning:
         left_over = self._left_over(tenant, {each.run for each in runs}, dry_run=dry_run)
         gone = {each.run for each in runs}
         rows = [self._without_old_rows(fleet, retention, gone, now, dry_run=dry_run, walking=walking) for fleet in fleets]
+        uploads, upload_bytes = self._stores.uploads.expire(now, tenant, dry_run=dry_run)
         done = Pruned(
-            dry_run=dry_run, runs=tuple(runs), kept=tuple(kept), left_over=left_over, telemetry=tuple(filter(None, rows))
+            dry_run=dry_run,
+            runs=tuple(runs),
+            kept=tuple(kept),
+            left_over=left_over,
+            telemetry=tuple(filter(None, rows)),
+            uploads=uploads,
+            upload_bytes=upload_bytes,
         )
         if not dry_run and done.telemetry:
             told = {each.fleet: each.model_dump(mode="json") for each in done.telemetry}
-            self._stores.records.append_audit(audit_entry(who, "prune_telemetry", tenant, told, now))
+            self._stores.records.append_audit(AuditEntry.of(who, "prune_telemetry", tenant, told, now))
+        if not dry_run and uploads:
+            sent = {"files": uploads, "bytes": upload_bytes}
+            self._stores.records.append_audit(AuditEntry.of(who, "prune_uploads", tenant, sent, now))
         return done
 
     def _chosen(
         self, fleet: Fleet, retention: Retention, now: datetime, walking: Collection[str]
     ) -> tuple[list[Run], list[KeptRun]]:
         """Runs that go, and those that would if nothing needed them."""
-        found = self._stores.records.runs(fleet.tenant, fleet=fleet.name, limit=_MOST_RUNS)
+        found = self._stores.records.runs(fleet.tenant, fleet=fleet.name, limit=None)
         beyond = found[retention.keep_runs or 0 :]
         age = retention.runs_older_than
         old = [run for run in beyond if age is None or run.created < now - age]
@@ -90,7 +103,7 @@ class Pruning:
         }
         if dry_run:
             return list(told.values())
-        entries = [(run, audit_entry(who, "prune_run", run.id, told[run.id].model_dump(mode="json"), now)) for run in going]
+        entries = [(run, AuditEntry.of(who, "prune_run", run.id, told[run.id].model_dump(mode="json"), now)) for run in going]
         removed = self._stores.retention.remove_runs(entries)
         for run in set(removed) & self._stores.retention.removed_runs(who.tenant):
             self._stores.artifacts.remove(run)
@@ -116,7 +129,7 @@ class Pruning:
         if retention.telemetry_older_than is None:
             return None
         needed = {*self._stores.retention.needed(fleet), *walking}
-        left = self._stores.records.runs(fleet.tenant, fleet=fleet.name, limit=_MOST_RUNS)
+        left = self._stores.records.runs(fleet.tenant, fleet=fleet.name, limit=None)
         sequences = set(self._sequences(run for run in left if run.id in needed and run.id not in gone))
         return self._stores.telemetry().prune(
             fleet, before=now - retention.telemetry_older_than, needed=sequences, now=now, dry_run=dry_run

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from server.detectors.stored import Trained, write_trained
@@ -83,13 +84,18 @@ class Stages(Made):
         artifact = self._write(run, Stage.INGEST, ".json", lambda path: _write_json(path, about))
         return Outcome(artifact, snapshot.digest, snapshot.rows, _ingest_summary(report, snapshot))
 
+    def let_go(self, run: Run) -> None:
+        """Have the run's source removed where it was only kept to be ingested."""
+        self._tools.connectors.let_go(run.source.connector, run.source.location)
+
     def features(self, run: Run, progress: Progress) -> Outcome:
         """Features of every row of the snapshot."""
         snapshot = self.snapshot(run)
         plan = plan_features(snapshot, run.settings.features)
         kept = self._carrying.features(run, snapshot, plan)
         artifact = self.engine.features(run.id, self._stores.telemetry(), snapshot, plan, progress, kept)
-        summary = f"{len(plan.features)} features over {plan.window}, changes since {plan.lag} before, {snapshot.rows:,} rows"
+        window, lag = (f"{each / timedelta(hours=1):g} hours" for each in (plan.window, plan.lag))
+        summary = f"{len(plan.features)} features over {window}, changes since {lag} before, {snapshot.rows:,} rows"
         return self._outcome(artifact, snapshot.rows, summary)
 
     def baselines(self, run: Run, progress: Progress) -> Outcome:

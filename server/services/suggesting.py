@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from server.domain.anomaly import Incident
+from server.domain.audit import AuditEntry
 from server.domain.baseline import Adjustment, BaselineVersion
 from server.domain.feedback import Feedback, FeedbackFilter, Verdict
 from server.domain.identity import Principal, Scope
@@ -22,30 +23,19 @@ from server.pipeline.baselines import BaselineSet, RawFallback
 from server.pipeline.displacement import Displacement, measure
 from server.pipeline.exclusion import open_incidents
 from server.pipeline.overlay import origin
+from server.services.disputes import SETTLED, Refused, outside_young, undisputed
 from server.services.fleets import fleet_named, shown_run
 from server.services.ledger import Ledger
+from server.services.reading.words import counted
 from server.services.recollection import Recollection
 from server.services.stages import Stages
-from server.services.tuning import Direction, changed, direction_of, step
-from server.services.verdicts import audit_entry
+from server.services.tuning import Direction, changed, difference, direction_of, step
 from server.settings import CorrectionSettings
 from server.storage.base import CorrectionRecords, Records
 
 _MOST_FEEDBACK = 100_000
 _MOST_INCIDENTS = 500
-_SETTLED = timedelta(days=3)
-"""Trouble shared by devices that began less than this before the telemetry ends may yet turn out to be a fault."""
-_WHOLLY = 0.8
-"""Share of an incident's anomalies that must be marked false for the incident itself to count as judged."""
 _REMEMBERED = 3
-
-
-class Refused(Frozen):
-    """Why verdicts led to no suggestion, and what would help."""
-
-    feature: str = ""
-    group: str = ""
-    reason: str
 
 
 class Suggested(Frozen):
@@ -97,8 +87,8 @@ class Suggesting:
         chosen = [each for each in given if each.verdict in {Verdict.FALSE_ALARM, Verdict.TRUE}]
         if cohort is not None:
             chosen = [each for each in chosen if cohort.casefold() in " / ".join(each.cohort).casefold()]
-        kept, refused = self._outside_open_incidents(run, chosen)
-        kept, disputed = _undisputed(kept)
+        kept, refused = outside_young(chosen, self._young_incidents(run))
+        kept, disputed = undisputed(kept)
         refused += disputed
         false = [each for each in kept if each.verdict is Verdict.FALSE_ALARM]
         if not false:
@@ -145,9 +135,14 @@ class Suggesting:
                 return Suggested(suggestions=(), refused=(Refused(reason=reason),), summary=f"No suggestion: {reason}")
             change = step(now, direction)
         then = changed(now, change)
-        told = ", ".join(f"{name} {getattr(now, name)} → {getattr(then, name)}" for name in change)
         suggestion = self._suggestion(
-            who, run, version, SuggestionKind.DETECTOR_SETTINGS, evidence=evidence, reason=f"{told}: {reason}", settings=then
+            who,
+            run,
+            version,
+            SuggestionKind.DETECTOR_SETTINGS,
+            evidence=evidence,
+            reason=f"{difference(now, then)}: {reason}",
+            settings=then,
         )
         standing = [self._stored(who, suggestion)]
         return Suggested(suggestions=tuple(standing), summary=_summary(standing, ()))
@@ -198,26 +193,12 @@ class Suggesting:
             raise InvalidInput(f"run {run.id} has no baselines to adjust: {found.reason}")
         return found
 
-    def _outside_open_incidents(self, run: Run, given: Sequence[Feedback]) -> tuple[list[Feedback], list[Refused]]:
-        """Verdicts but false alarms in shared trouble that is open and young, unless the whole of it was judged."""
+    def _young_incidents(self, run: Run) -> list[Incident]:
+        """The run's incidents that are open and began too lately to be told from a fault."""
         found, _ = self._records.incidents(run.fleet.tenant, run_id=run.id, limit=_MOST_INCIDENTS)
         window = self._stages.feature_table(run).plan.window
         last = max((each.end for each in found), default=run.created)
-        young = [each for each in open_incidents(found, window) if each.start > last - _SETTLED]
-        left, refused = list(given), list[Refused]()
-        for incident in young:
-            inside = [each for each in left if _within(each, incident) and each.verdict is Verdict.FALSE_ALARM]
-            if inside and len(inside) < _WHOLLY * incident.anomalies:
-                ids = {each.id for each in inside}
-                left = [each for each in left if each.id not in ids]
-                refused.append(
-                    Refused(
-                        group=incident.title,
-                        reason=f"{len(inside)} of the verdicts lie in incident {incident.id}, which is open and began "
-                        f"{incident.start:%Y-%m-%d %H:%M} UTC. Wait three days, or judge the whole incident.",
-                    )
-                )
-        return left, refused
+        return [each for each in open_incidents(found, window) if each.start > last - SETTLED]
 
     def _drafts(self, run: Run, baselines: BaselineSet, given: Sequence[Feedback]) -> tuple[Sequence[Draft], Sequence[Refusal]]:
         table, members = self._stages.feature_table(run), self._stages.members(run)
@@ -322,7 +303,7 @@ class Suggesting:
             if not self._is_over(known):
                 return known
             suggestion = suggestion.model_copy(update={"id": f"{first}-{number}"})
-        audit = audit_entry(who, "suggest", suggestion.id, {"digest": suggestion.digest}, now)
+        audit = AuditEntry.of(who, "suggest", suggestion.id, {"digest": suggestion.digest}, now)
         self._corrections.add_suggestion(suggestion, audit)
         return self._corrections.suggestion(who.tenant, suggestion.id, now=now)
 
@@ -330,30 +311,6 @@ class Suggesting:
         """Whether it can never be applied any more, or was and has been changed back since."""
         done = {SuggestionStatus.EXPIRED, SuggestionStatus.APPLIED, SuggestionStatus.STALE}
         return known.status in done or self._ledger.settings_changed_since(known.suggestion)
-
-
-def _undisputed(given: Sequence[Feedback]) -> tuple[list[Feedback], list[Refused]]:
-    """Verdicts but false alarms in incidents that as many people call true: a count of rows shall not outvote a person.
-
-    A person's word on an incident is what they said of most of its rows.
-    """
-    said: dict[str, dict[str, Counter[Verdict]]] = defaultdict(lambda: defaultdict(Counter))
-    for each in given:
-        if each.incident:
-            said[each.incident][each.author][each.verdict] += 1
-    disputed: set[str] = set()
-    refused: list[Refused] = []
-    for incident, by_author in said.items():
-        words = Counter(count.most_common(1)[0][0] for count in by_author.values())
-        if words[Verdict.TRUE] and words[Verdict.TRUE] >= words[Verdict.FALSE_ALARM]:
-            disputed.add(incident)
-            if words[Verdict.FALSE_ALARM]:
-                told = (
-                    f"{words[Verdict.FALSE_ALARM]} people call incident {incident} a false alarm and {words[Verdict.TRUE]} true"
-                )
-                refused.append(Refused(group=incident, reason=f"{told}. Settle which it is first."))
-    kept = [each for each in given if each.verdict is not Verdict.FALSE_ALARM or each.incident not in disputed]
-    return kept, refused
 
 
 def _content(parts: Mapping[str, object]) -> list[str]:
@@ -370,10 +327,6 @@ def _judged(rows: Displacement, given: Sequence[Feedback], code: Mapping[str, in
             yield JudgedRow(row, each)
 
 
-def _within(feedback: Feedback, incident: Incident) -> bool:
-    return feedback.device in incident.devices and incident.start <= feedback.time <= incident.end
-
-
 def _reason(level: str, group: str, drafts: Sequence[Draft], evidence: Evidence, rate: float) -> str:
     """Why, in one line whose numbers are those of the drafts."""
     moves = ", ".join(
@@ -383,7 +336,7 @@ def _reason(level: str, group: str, drafts: Sequence[Draft], evidence: Evidence,
     since = next((draft.adjustment.since for draft in drafts if draft.adjustment.since), None)
     onset = f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""
     return (
-        f"{evidence.verdicts} false-alarm verdicts on {evidence.devices} devices of {level} {group}: "
+        f"{counted(evidence.verdicts, 'false-alarm verdict')} on {counted(evidence.devices, 'device')} of {level} {group}: "
         f"{100 * (evidence.affected_share or 0):.0f} % of its devices have moved{onset}. Moves {moves}, which is "
         f"{100 * rate:.0f} % of the median displacement of the judged devices, within bounds."
     )

@@ -34,6 +34,18 @@ def changed(now: DetectorSettings, change: Mapping[str, object]) -> DetectorSett
     return then
 
 
+def difference(now: DetectorSettings, then: DetectorSettings) -> str:
+    """The settings that are not the same, each as `name before → after`; one that is not set reads `unset`."""
+    pairs = ((name, getattr(now, name), getattr(then, name)) for name in DetectorSettings.model_fields)
+    return ", ".join(f"{name} {_shown(before)} → {_shown(after)}" for name, before, after in pairs if before != after)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={each}" for key, each in value.items()) or "unset"
+    return "unset" if value is None else str(value)
+
+
 def step(now: DetectorSettings, direction: Direction) -> dict[str, object]:
     """Half or twice the alert budget, or the contamination where there is none: fewer anomalies mean less of it."""
     factor = {"fewer": 0.5, "more": 2.0}[direction]

@@ -1,27 +1,25 @@
 """What people say of anomalies: recorded with who and when, revisable with its history, remembered. It changes no score."""
 
-import hashlib
-import json
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 from server.domain.anomaly import Anomaly, AnomalyFilter
 from server.domain.audit import AuditEntry
-from server.domain.feedback import MOST_VERDICTS, NOTE_LENGTH, ExpectedRule, Feedback, FeedbackFilter, Verdict
+from server.domain.feedback import MOST_VERDICTS, ExpectedRule, Feedback, FeedbackFilter, Verdict
 from server.domain.identity import Principal, Scope
 from server.domain.memory import Recalled, RecallQuery
 from server.domain.run import Run
 from server.domain.telemetry import Fleet, Frozen
 from server.errors import InvalidInput, NotFound
+from server.services.acts import Act, act_id, require_storable
 from server.services.expectations import Expectation, expected_rule
 from server.services.fleets import fleet_named, shown_run
+from server.services.missed import Trouble
+from server.services.reading.words import at, counted
 from server.services.recollection import Recollection
 from server.services.remembering import conflicts, of_act
 from server.storage.base import CorrectionRecords, Records, TelemetryStore
-
-_SIGNATURE_METRICS = 5
 
 
 class FeedbackReceipt(Frozen):
@@ -104,9 +102,9 @@ class Verdicts:
         now = self._clock()
         if verdict is Verdict.MISSED:
             raise InvalidInput("a missed anomaly has no id. Call report_missed with device or store, and the time.")
-        _check_text(note, request_id)
+        require_storable(note, request_id)
         found, title = self._judged(who, anomaly, incident, wanted)
-        act = _act_id(who, request_id)
+        act = act_id(who, request_id)
         if request_id:
             self._require_same_act(who, act, verdict, found)
         rule = None
@@ -117,7 +115,8 @@ class Verdicts:
             rule = expected_rule(stated, found, of_incident, columns, act=act, who=who, now=now)
         elif until is not None:
             raise InvalidInput(f"only `expected` ends at a time, not `{verdict.value}`. Leave the end out.")
-        rows = [_feedback(each, act, verdict, who, now, note, rule.id if rule else "") for each in found]
+        said = Act(act, verdict, who, now, note, rule.id if rule else "")
+        rows = [said.on(each) for each in found]
         if rule is not None:
             self._corrections.add_rule(rule, self._audit(who, "add_rule", rule.id, rule.model_dump(mode="json")))
         subject = anomaly or incident or act
@@ -125,21 +124,7 @@ class Verdicts:
             rows, self._audit(who, "record_feedback", subject, {"verdict": verdict.value, "note": note, "rows": len(rows)})
         )
         self._recollection.act(rows, title)
-        devices = len({each.device for each in found})
-        said = (
-            f"{_counted(len(found), 'anomaly', 'anomalies')} of {_counted(devices, 'device', 'devices')} marked {verdict.value}"
-        )
-        muted = f"; rule {rule.id} mutes the like until {_utc(rule.until)} unless worse" if rule else ""
-        return FeedbackReceipt(
-            act=act,
-            verdict=verdict,
-            anomalies=len(found),
-            devices=devices,
-            superseded=superseded,
-            rule=rule,
-            summary=f"{said}{muted}. No baseline has changed.",
-            next_tool="suggest_baseline_adjustments" if verdict is Verdict.FALSE_ALARM else None,
-        )
+        return _receipt(said, rows, rule, superseded)
 
     def report_missed(  # noqa: PLR0913 - as above
         self,
@@ -162,53 +147,31 @@ class Verdicts:
             NotFound: no such device or store, with near matches.
         """
         who.require(Scope.FEEDBACK)
-        _check_text(note)
-        if (device is None) == (store is None):
-            raise InvalidInput("say either which device or which store was in trouble.")
-        if start.utcoffset() is None or end.utcoffset() is None:
-            raise InvalidInput("the window's start or end has no time zone. Give both one, such as +00:00 for UTC.")
-        if end < start:
-            raise InvalidInput(f"the window ends at {end.isoformat()}, before it starts at {start.isoformat()}.")
+        require_storable(note)
+        trouble = Trouble(device, store, start, end)
+        trouble.require_sound()
         chosen = fleet_named(self._records, who.tenant, fleet)
         run = shown_run(self._records, chosen)
-        rows = self._rows(chosen, device, store, start, end)
-        window = f"{_utc(start)} to {_utc(end)}"
-        whom = device or f"store {store}"
+        rows = trouble.rows(self._telemetry(), chosen)
         if not rows:
-            return MissedReceipt(
-                act="", rows=0, devices=0, flagged=0, summary=f"No telemetry of {whom} in {window}: nothing to tie a report to."
-            )
+            told = f"No telemetry of {trouble.whom} in {trouble.window}: nothing to tie a report to."
+            return MissedReceipt(act="", rows=0, devices=0, flagged=0, summary=told)
         known = self._flagged(who, run, {name for name, _ in rows}, (start, end))
-        now, act = self._clock(), _act_id(who, "")
-        missed = [
-            Feedback(
-                id=_feedback_id(act, name, time),
-                act=act,
-                fleet=chosen,
-                run=run.id,
-                verdict=Verdict.MISSED,
-                device=name,
-                time=time,
-                metrics=tuple(metrics),
-                note=note,
-                author=who.name,
-                channel=who.channel,
-                created=now,
-            )
-            for name, time in rows
-            if (name, time) not in known
-        ][:MOST_VERDICTS]
+        act = Act(act_id(who), Verdict.MISSED, who, self._clock(), note)
+        unflagged = [(name, time) for name, time in rows if (name, time) not in known][:MOST_VERDICTS]
+        missed = [act.on_row(run, name, time, metrics) for name, time in unflagged]
         if missed:
-            self._corrections.add_feedback(missed, self._audit(who, "report_missed", whom, {"note": note, "rows": len(missed)}))
-            self._recollection.act(missed, f"missed: {whom}, {window}")
+            audit = self._audit(who, "report_missed", trouble.whom, {"note": note, "rows": len(missed)})
+            self._corrections.add_feedback(missed, audit)
+            self._recollection.act(missed, f"missed: {trouble.whom}, {trouble.window}")
         devices = len({name for name, _ in rows})
         already = f"; {len(known):,} rows were flagged already" if known else ""
         return MissedReceipt(
-            act=act if missed else "",
+            act=act.id if missed else "",
             rows=len(missed),
             devices=devices,
             flagged=len(known),
-            summary=f"{len(missed):,} rows of {devices:,} devices in {window} noted as missed{already}.",
+            summary=f"{len(missed):,} rows of {devices:,} devices in {trouble.window} noted as missed{already}.",
         )
 
     def recall(
@@ -228,7 +191,8 @@ class Verdicts:
         query = RecallQuery(tenant=who.tenant, fleet=fleet, words=words)
         if anomaly or incident:
             found, title = self._judged(who, anomaly, incident, None)
-            sample = of_act([_feedback(each, "a", Verdict.TRUE, who, self._clock(), "", "") for each in found], {}, title)
+            any_act = Act("a", Verdict.TRUE, who, self._clock())
+            sample = of_act([any_act.on(each) for each in found], {}, title)
             cohort = sample.cohort[0] if sample.cohort else ""
             query = query.model_copy(update={"signature": sample.signature, "words": f"{words} {title} {cohort}".strip()})
         recalled = tuple(self._recollection.recall(query, limit=limit))
@@ -284,36 +248,6 @@ class Verdicts:
     def _cohort_columns(self, fleet: Fleet) -> Sequence[str]:
         return self._telemetry().snapshot(fleet).cohort_columns
 
-    def _rows(
-        self, fleet: Fleet, device: str | None, store: str | None, start: datetime, end: datetime
-    ) -> list[tuple[str, datetime]]:
-        """Devices and times of the telemetry rows meant. Raises `NotFound` for a device or store that there is none of."""
-        telemetry = self._telemetry()
-        whole = telemetry.snapshot(fleet)
-        members = telemetry.members(whole)
-        known = members.devices if device is not None else members.stores
-        name = device if device is not None else store or ""
-        if name not in known:
-            raise NotFound("device" if device is not None else "store", name, known, listed_by="rank_groups")
-        try:
-            window = telemetry.snapshot(fleet, start=start, end=end)
-        except NotFound:
-            return []
-        inside = telemetry.members(window)
-        if device is not None and device not in inside.devices:
-            return []
-        codes = [inside.devices.index(device)] if device is not None else None
-        place = inside.stores.index(name) if device is None and name in inside.stores else -2
-        rows: list[tuple[str, datetime]] = []
-        for block in telemetry.blocks(window, rows=100_000, devices=codes):
-            stores = block.column("store").to_pylist()
-            for code, at, where in zip(
-                block.column("device").to_pylist(), block.column("time").to_pylist(), stores, strict=True
-            ):
-                if device is not None or where == place:
-                    rows.append((inside.devices[code], _moment(at)))
-        return rows
-
     def _flagged(
         self, who: Principal, run: Run, devices: set[str], window: tuple[datetime, datetime]
     ) -> set[tuple[str, datetime]]:
@@ -324,76 +258,20 @@ class Verdicts:
         return {(each.device, each.time) for each in found if each.device in devices}
 
     def _audit(self, who: Principal, action: str, subject: str, arguments: Mapping[str, object]) -> AuditEntry:
-        return audit_entry(who, action, subject, arguments, self._clock())
+        return AuditEntry.of(who, action, subject, arguments, self._clock())
 
 
-def audit_entry(who: Principal, action: str, subject: str, arguments: Mapping[str, object], time: datetime) -> AuditEntry:
-    """An act of a principal for the audit trail, its arguments as a digest."""
-    told = json.dumps(arguments, sort_keys=True, default=str)
-    return AuditEntry(
-        tenant=who.tenant,
-        time=time,
-        actor=who.name,
-        channel=who.channel,
-        action=action,
-        subject=subject,
-        arguments=hashlib.sha256(told.encode()).hexdigest(),
-    )
-
-
-def _feedback(anomaly: Anomaly, act: str, verdict: Verdict, who: Principal, now: datetime, note: str, rule: str) -> Feedback:
-    strongest = anomaly.contributions[:_SIGNATURE_METRICS]
-    return Feedback(
-        id=_feedback_id(act, anomaly.device, anomaly.time),
-        act=act,
-        fleet=anomaly.fleet,
-        run=anomaly.run,
-        verdict=verdict,
-        anomaly=anomaly.id,
-        device=anomaly.device,
-        time=anomaly.time,
-        cohort=anomaly.cohort,
-        site=anomaly.site,
-        incident=anomaly.incident,
-        metrics=tuple(dict.fromkeys(each.metric for each in strongest)),
-        signature={each.feature: each.z for each in strongest},
+def _receipt(act: Act, rows: Sequence[Feedback], rule: ExpectedRule | None, superseded: int) -> FeedbackReceipt:
+    devices = len({each.device for each in rows})
+    muted = f"; rule {rule.id} mutes the like until {at(rule.until)} unless worse" if rule else ""
+    whom = f"{counted(len(rows), 'anomaly')} of {counted(devices, 'device')}"
+    return FeedbackReceipt(
+        act=act.id,
+        verdict=act.verdict,
+        anomalies=len(rows),
+        devices=devices,
+        superseded=superseded,
         rule=rule,
-        note=note,
-        author=who.name,
-        channel=who.channel,
-        created=now,
+        summary=f"{whom} marked {act.verdict.value}{muted}. No baseline has changed.",
+        next_tool="suggest_baseline_adjustments" if act.verdict is Verdict.FALSE_ALARM else None,
     )
-
-
-def _act_id(who: Principal, request_id: str) -> str:
-    """The same for a request that is sent again, so that it stores nothing twice; otherwise new."""
-    if not request_id:
-        return f"act-{secrets.token_hex(6)}"
-    return f"act-{hashlib.sha256(f'{who.tenant}|{who.name}|{request_id}'.encode()).hexdigest()[:12]}"
-
-
-def _feedback_id(act: str, device: str, time: datetime) -> str:
-    return f"f-{hashlib.sha256(f'{act}|{device}|{time.isoformat()}'.encode()).hexdigest()[:16]}"
-
-
-def _counted(number: int, one: str, several: str) -> str:
-    return f"{number:,} {one if number == 1 else several}"
-
-
-def _utc(time: datetime) -> str:
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _check_text(note: str, request_id: str = "") -> None:
-    try:
-        (note + request_id).encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput("the note or the request id holds half a character (a lone surrogate). Send it anew.") from error
-    if len(note) > NOTE_LENGTH:
-        raise InvalidInput(f"the note has {len(note):,} characters; {NOTE_LENGTH:,} are kept. Shorten it.")
-
-
-def _moment(time: int) -> datetime:
-    from server.pipeline.displacement import moment  # noqa: PLC0415 - Arrow, which most verdicts need not wait for
-
-    return moment(time)

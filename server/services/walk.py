@@ -73,12 +73,17 @@ class Walk:
         try:
             outcome = self._stages.verbs[stage](run, progress)
         except Exception as error:  # also a fault of ours: whoever reads the run later has to see that the stage failed
+            if stage is Stage.INGEST and run.is_fresh(stage):
+                raise  # what is ingested stays: a source that has gone since takes nothing back
             self._note_failure(run, _failure(stage, error, consumed, (started, self._clock())))
             raise
         record = _record(stage, outcome, consumed, (started, self._clock()))
         if outcome.fallback and stage is Stage.BASELINES:
             _log.warning("raw features instead of baselines", run=run.id, reason=outcome.fallback)
-        return self._records.save_run(run.with_record(record))
+        saved = self._records.save_run(run.with_record(record))
+        if stage is Stage.INGEST:
+            self._stages.let_go(run)
+        return saved
 
     def _note_failure(self, run: Run, failed: StageRecord) -> None:
         _log.warning("stage failed", run=run.id, stage=failed.stage.value, error=failed.error)

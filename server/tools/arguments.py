@@ -33,9 +33,11 @@ class StrictArguments:
             raise NotFound("tool", tool[:_SHOWN], list(self._checks), listed_by="tools/list")
         if not isinstance(given, Mapping):
             raise InvalidInput(f"{tool}: arguments are a JSON object of name to value.")
-        arguments = {str(name): value for name, value in cast("Mapping[object, object]", given).items() if value is not None}
+        arguments = _without_nulls(cast("Mapping[object, object]", given))
         schema = cast("Mapping[str, Any]", check.schema)
-        _refuse_unknown(tool, arguments, list(schema["properties"]))
+        unknown = _unknown(arguments, schema)
+        if unknown:
+            raise InvalidInput(f"{tool} {unknown}")
         wrong = best_match(check.iter_errors(cast("Any", arguments)))
         if wrong is not None:
             raise InvalidInput(f"{tool}: {_told(wrong)}")
@@ -43,14 +45,24 @@ class StrictArguments:
         return arguments
 
 
-def _refuse_unknown(tool: str, given: Mapping[str, Any], known: list[str]) -> None:
+def _without_nulls(given: Mapping[object, object]) -> dict[str, Any]:
+    """Some models send every argument and field; null is the same as none."""
+    return {
+        str(name): _without_nulls(cast("Mapping[object, object]", value)) if isinstance(value, Mapping) else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _unknown(given: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """What to say of the first argument (or field) that the schema does not know; empty if it knows all."""
+    known = list(schema["properties"])
     unknown = [name for name in given if name not in known]
     if not unknown:
-        return
+        return ""
     near = get_close_matches(unknown[0], known, n=1, cutoff=0.4)
     hint = f"Did you mean `{near[0]}`? " if near else ""
-    listed = ", ".join(known) or "none"
-    raise InvalidInput(f"{tool} has no argument `{unknown[0][:_SHOWN]}`. {hint}Its arguments: {listed}.")
+    return f"has no argument `{unknown[0][:_SHOWN]}`. {hint}Its arguments: {', '.join(known) or 'none'}."
 
 
 def _refuse_unmeasurable(tool: str, given: object, path: str = "") -> None:
@@ -71,6 +83,8 @@ def _told(wrong: ValidationError) -> str:
     rule, wanted = str(wrong.validator), wrong.validator_value
     if rule == "required":
         return f"{wrong.message}."
+    if rule == "additionalProperties" and isinstance(wrong.instance, Mapping):
+        return f"`{where}` {_unknown(cast('Mapping[str, Any]', wrong.instance), cast('Mapping[str, Any]', wrong.schema))}"
     shown = _shown(wrong.instance)
     words = {
         "type": f"has to be of type {wanted}",

@@ -5,12 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from server.domain.answers import (
-    ChangeReport,
-    GroupRanking,
-    PeerComparison,
-    Timeline,
-)
+from server.domain.answers.causes import ChangeReport, GroupRanking
+from server.domain.answers.devices import PeerComparison, Timeline
 from server.domain.identity import Scope
 from server.tools.caller import who
 from server.tools.desk import Desk

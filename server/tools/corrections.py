@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.domain.answers import Rate
+from server.domain.answers.answer import Rate
 from server.domain.feedback import FeedbackFilter, Verdict
 from server.domain.identity import Scope
 from server.domain.suggestion import Effect, Preview, SuggestionStatus
@@ -15,16 +15,24 @@ from server.services.suggesting import Suggested
 from server.tools.applying import apply_tool
 from server.tools.caller import who
 from server.tools.desk import Desk
-from server.tools.fields import Cursor, DeviceName, FleetName, Limit, MetricName, SuggestionId, next_cursor, offset
+from server.tools.fields import (
+    AlertBudget,
+    Contamination,
+    Cursor,
+    DeviceName,
+    FleetName,
+    Limit,
+    MetricName,
+    SuggestionId,
+    Weights,
+    next_cursor,
+    offset,
+)
 from server.tools.kept import RestsOn
 from server.tools.offered import Offered, changing, reading
 
 Cohort = Annotated[str, Field(min_length=1, max_length=300, description="Only this cohort, such as 'Zebra / TC57 / 13.4'.")]
 Version = Annotated[int, Field(ge=1, le=1_000_000, description="The version to go back to; the one before if left out.")]
-Weights = Annotated[
-    dict[str, Annotated[float, Field(ge=0, le=10)]],
-    Field(max_length=20, description='How much each metric domain counts, such as {"battery": 0.5}; 0 silences it.'),
-]
 
 
 class SuggestionList(SuggestionPage):
@@ -86,9 +94,8 @@ class CorrectionTools:
         *,
         direction: Annotated[Literal["fewer", "more"], Field(description="Fewer or more anomalies, by how much is worked out.")]
         | None = None,
-        contamination: Annotated[float, Field(gt=0, le=0.5, description="Share of rows to flag.")] | None = None,
-        alerts_per_day: Annotated[float, Field(gt=0, le=1_000_000, description="Anomalies a day to allow the fleet.")]
-        | None = None,
+        contamination: Contamination | None = None,
+        alerts_per_day: AlertBudget | None = None,
         domain_weights: Weights | None = None,
         fleet: FleetName | None = None,
     ) -> Suggested:

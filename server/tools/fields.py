@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from server.domain.telemetry import NAME
 from server.errors import InvalidInput
 
 MOST_ROWS = 200
@@ -25,7 +26,7 @@ SuggestionId = Annotated[str, Field(pattern=_ID, max_length=128, description="A 
 FleetName = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$",
+        pattern=NAME,
         max_length=32,
         description="Which fleet; may be left out where there is only one.",
     ),
@@ -52,6 +53,12 @@ RequestId = Annotated[
         max_length=100,
         description="A name of your choice: the same request sent again under it does nothing twice.",
     ),
+]
+Contamination = Annotated[float, Field(gt=0, le=0.5, description="Share of rows to flag.")]
+AlertBudget = Annotated[float, Field(gt=0, le=1_000_000, description="Anomalies a day to allow the fleet.")]
+Weights = Annotated[
+    dict[str, Annotated[float, Field(ge=0, le=10)]],
+    Field(max_length=20, description='How much each metric domain counts, such as {"battery": 0.5}; 0 silences it.'),
 ]
 Note = Annotated[str, Field(max_length=2000, description="Why, in the person's own words.")]
 

@@ -1,7 +1,8 @@
 """The guide to the tools, written from the tools themselves: clients read it as a resource, people in `docs/tools.md`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from server.domain.run import REQUIRES, Stage
 from server.tools.offered import Offered
@@ -40,9 +41,19 @@ def _table(tools: Sequence[Offered]) -> str:
 def _row(offered: Offered) -> str:
     tool, hints = offered.tool, offered.tool.annotations
     required = tool.parameters.get("required", [])
-    arguments = ", ".join(f"`{name}`" + ("" if name in required else "?") for name in tool.parameters["properties"])
+    arguments = ", ".join(
+        f"`{name}`{'' if name in required else '?'}{_fields(about, tool.parameters)}"
+        for name, about in tool.parameters["properties"].items()
+    )
     changes = "no" if hints and hints.read_only_hint else "yes; ask first" if hints and hints.destructive_hint else "yes"
     return f"| `{tool.name}` | {tool.description.splitlines()[0]} | {arguments or 'none'} | {offered.scope.value} | {changes} |"
+
+
+def _fields(about: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """The fields of an argument that is an object of named ones, in brackets; empty for any other."""
+    named = schema.get("$defs", {}).get(str(about.get("$ref", "")).rpartition("/")[2], {})
+    names = ", ".join(f"`{name}`?" for name in named.get("properties", {}))
+    return f" ({names})" if names else ""
 
 
 if __name__ == "__main__":

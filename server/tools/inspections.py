@@ -5,7 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from server.domain.answers import DetectorReport, DriftReport, HealthReport, QueryAnswer, ScoreDistribution
+from server.domain.answers.normal import DetectorReport, DriftReport, ScoreDistribution
+from server.domain.answers.overview import HealthReport
+from server.domain.answers.query import QueryAnswer
 from server.domain.baseline import Level
 from server.domain.identity import Scope
 from server.tools.caller import who

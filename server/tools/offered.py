@@ -49,9 +49,13 @@ def _tool(function: Callable[..., Any], title: str, hints: ToolAnnotations) -> T
 
 
 def exact(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with no argument beside those named, and an optional one of its own type, to be left out rather than null."""
+    """The schema with no argument beside those named, and an optional one of its own type, to be left out rather than null.
+
+    The same holds for the fields of an argument that is an object.
+    """
     properties = {name: _own_type(each) for name, each in schema.get("properties", {}).items()}
-    return {**schema, "properties": properties, "additionalProperties": False}
+    named = {name: exact(each) if "properties" in each else each for name, each in schema.get("$defs", {}).items()}
+    return {**schema, **({"$defs": named} if named else {}), "properties": properties, "additionalProperties": False}
 
 
 def untitled(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,10 @@ from typing import TypeVar
 
 from pydantic import Field
 
-from server.domain.answers import AnomalyPage, AtRiskPage, BaselinePage, IncidentPage
+from server.domain.answers.anomalies import AnomalyPage
+from server.domain.answers.causes import AtRiskPage
+from server.domain.answers.incidents import IncidentPage
+from server.domain.answers.normal import BaselinePage
 from server.domain.telemetry import Frozen
 
 _Page = TypeVar("_Page", bound=Frozen)

@@ -6,12 +6,10 @@ from typing import Annotated
 from pydantic import Field
 
 from server.domain.anomaly import IncidentKind
-from server.domain.answers import (
-    AnomalyDetail,
-    Explanation,
-    IncidentDetail,
-    Overview,
-)
+from server.domain.answers.anomalies import AnomalyDetail
+from server.domain.answers.explanation import Explanation
+from server.domain.answers.incidents import IncidentDetail
+from server.domain.answers.overview import Overview
 from server.domain.identity import Scope
 from server.errors import InvalidInput
 from server.tools.caller import who

@@ -12,13 +12,13 @@ import jwt
 from mcp.server.auth.provider import AccessToken
 
 from server.domain.identity import Scope
+from server.domain.telemetry import NAME
 from server.errors import InvalidInput
 from server.settings import TokenSettings
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Signed with a key pair. None is not among them, nor is any that a public key could be misused for as a shared secret."""
 _LINE = re.compile(r"([A-Za-z0-9_.@-]{1,100}):([a-z+]+):([a-z0-9][a-z0-9_-]{0,31}):([0-9a-f]{64})")
-_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _LONGEST = 8_192
 
 
@@ -81,7 +81,7 @@ class Verifier:
         except (jwt.PyJWTError, ValueError):
             return None
         tenant = claims.get("tenant", self._tenant)
-        if not isinstance(tenant, str) or _TENANT.fullmatch(tenant) is None or not 0 < len(str(claims["sub"])) <= 200:
+        if not isinstance(tenant, str) or re.fullmatch(NAME, tenant) is None or not 0 < len(str(claims["sub"])) <= 200:
             return None
         return _access(token, str(claims["sub"]), tenant, scopes_in(claims), str(claims["iss"]), claims["exp"])
 

@@ -9,8 +9,10 @@ from pydantic import Field
 
 from server.domain.identity import Principal, Scope
 from server.domain.run import Run, SourceSpec, Stage, require_ready
+from server.domain.telemetry import NAME
 from server.errors import InvalidInput
 from server.tools.answers import RunAnswer, RunPage, Stopped, run_answer, run_line
+from server.tools.asked_settings import AskedSettings
 from server.tools.auditing import note
 from server.tools.caller import caller, who
 from server.tools.desk import Desk
@@ -41,9 +43,7 @@ Options = Annotated[
 Wait = Annotated[
     bool, Field(description="true: answer when the work is over. false: answer at once; get_run then says how far it is.")
 ]
-ToFleet = Annotated[
-    str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", max_length=32, description="The fleet that the telemetry belongs to.")
-]
+ToFleet = Annotated[str, Field(pattern=NAME, max_length=32, description="The fleet that the telemetry belongs to.")]
 
 
 class WalkTools:
@@ -74,23 +74,35 @@ class WalkTools:
         connector: Annotated[str, Field(max_length=60, description="What opens the location.")] = "files",
         fleet: ToFleet = "default",
         options: Options | None = None,
+        settings: Annotated[AskedSettings, Field(description="What the new run differs in from the usual settings.")]
+        | None = None,
         run: RunId | None = None,
         request_id: RequestId | None = None,
         wait: Wait = True,
     ) -> RunAnswer:
         """Read telemetry and freeze the window that a run works on: the first stage of every walk.
 
-        Give `location` to start a new run, or `run` to read the source of an existing one again. Rows that cannot be kept are
-        counted with the reason. Next: engineer_features, or advance_run for all that follows.
+        Give `location` to start a new run, with `settings` that it keeps, or `run` to read the source of an existing one again.
+        Rows that cannot be kept are counted with the reason. Next: engineer_features, or advance_run for all that follows.
 
         Example: {"location": "demo", "connector": "synthetic", "options": {"devices": "50", "days": "10"}, "fleet": "demo"}
         """
         if (location is None) == (run is None):
             raise InvalidInput("give either `location`, to start a new run, or `run`, to ingest for one that there is.")
+        if run is not None and settings is not None:
+            raise InvalidInput("a run keeps the settings that it was started with. Give `location` to start one with others.")
         if location is not None:
             who(Scope.RUN)
             source = SourceSpec(connector=connector, location=location, options=options or {})
-            begun = await asyncio.to_thread(started, self._desk, caller(), source, fleet, request_id or "")
+            begun = await asyncio.to_thread(
+                started,
+                self._desk,
+                caller(),
+                source,
+                fleet,
+                request_id or "",
+                settings=settings.of_walk() if settings else None,
+            )
             run = begun.id
             if begun.is_fresh(Stage.INGEST):  # the same request did it before
                 return self._shown(caller().principal, begun)

@@ -36,12 +36,6 @@ class Doors:
     verifier: Verifier | None
 
 
-def web_app(desk: Desk, host: str, port: int) -> ASGIApp:
-    """The guarded MCP app on its own. Raises what `doors` raises."""
-    opened = doors(desk, host, port)
-    return Guarded(opened.mcp, opened.security)
-
-
 def doors(desk: Desk, host: str, port: int) -> Doors:
     """The app and its checks. Raises `InvalidInput` if it would be open to more than this machine without tokens."""
     settings = desk.app.settings

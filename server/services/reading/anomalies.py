@@ -1,7 +1,8 @@
 """Anomalies: which there are, and one of them whole. Read from SQL only."""
 
 from server.domain.anomaly import Anomaly, AnomalyFilter
-from server.domain.answers import AnomalyCard, AnomalyDetail, AnomalyPage, Span
+from server.domain.answers.anomalies import AnomalyCard, AnomalyDetail, AnomalyPage
+from server.domain.answers.answer import Span
 from server.domain.feedback import Feedback, FeedbackFilter, Verdict
 from server.domain.identity import Principal
 from server.domain.run import Run
@@ -12,7 +13,12 @@ from server.services.reading.words import at, counted, figure
 
 
 def list_anomalies(sources: Sources, run: Run, wanted: AnomalyFilter, *, limit: int, offset: int) -> AnomalyPage:
-    """Anomalies of the run that pass the filter, worst first. Raises `NotFound` for a device, metric or incident unknown."""
+    """Anomalies of the run that pass the filter, worst first.
+
+    Raises:
+        NotFound: there is no such device, metric or incident.
+        InvalidInput: a severity, a window or a page that cannot be.
+    """
     page_bounds(limit, offset)
     if not 0 <= wanted.min_severity <= 100:
         raise InvalidInput(f"min_severity {wanted.min_severity:g} has to be from 0 to 100.")

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from server.domain.answers import AtRiskDevice, AtRiskPage, Rate, Span
+from server.domain.answers.answer import Rate, Span
+from server.domain.answers.causes import AtRiskDevice, AtRiskPage
 from server.errors import InvalidInput
 from server.services.reading.changes import Trouble, rollout_named
 from server.services.reading.exposed import NEVER, Times, exposed_since, first_time, in_scope

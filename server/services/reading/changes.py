@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from server.domain.anomaly import Incident
-from server.domain.answers import ChangeReport, RankedChange, Rate, Span
+from server.domain.answers.answer import Rate, Span
+from server.domain.answers.causes import ChangeReport, RankedChange
 from server.domain.identity import Principal
 from server.domain.run import Run
 from server.domain.telemetry import Fleet

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from server.domain.answers import Claim, ClaimBaseline, ClaimKind, Contrast, ExplainedMetric, Explanation
+from server.domain.answers.answer import Contrast
+from server.domain.answers.explanation import Claim, ClaimBaseline, ClaimKind, ExplainedMetric, Explanation
 from server.domain.baseline import Level, Statistic
 from server.services.reading.words import at, counted, figure, percent, quoted
 

@@ -4,7 +4,8 @@ from datetime import datetime
 
 import numpy as np
 
-from server.domain.answers import DetectorReport, DriftReport, Rate, ScoreDistribution, Span
+from server.domain.answers.answer import Rate, Span
+from server.domain.answers.normal import DetectorReport, DriftReport, ScoreDistribution
 from server.domain.baseline import DetectorVersion
 from server.domain.run import Run, Stage
 from server.errors import InvalidInput, NotFound

@@ -2,7 +2,8 @@
 
 from itertools import chain
 
-from server.domain.answers import HealthReport, Span, StageState
+from server.domain.answers.answer import Span
+from server.domain.answers.overview import HealthReport, StageState
 from server.domain.run import Run, Stage, StageStatus
 from server.domain.telemetry import Fleet, FleetHealth
 from server.services.reading.sources import Sources

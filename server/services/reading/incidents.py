@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from server.domain.anomaly import AnomalyFilter, Incident, IncidentKind, SeverityBand
-from server.domain.answers import Contrast, DevicePage, IncidentCard, IncidentDetail, IncidentPage, MetricCount, Rate, Span
+from server.domain.answers.answer import Contrast, Rate, Span
+from server.domain.answers.incidents import DevicePage, IncidentCard, IncidentDetail, IncidentPage, MetricCount
 from server.domain.feedback import Feedback, FeedbackFilter
 from server.domain.identity import Principal
 from server.domain.run import Run

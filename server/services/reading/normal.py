@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from server.domain.answers import BaselinePage
+from server.domain.answers.normal import BaselinePage
 from server.domain.baseline import Level
 from server.domain.telemetry import Fleet
 from server.errors import NotFound

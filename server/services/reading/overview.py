@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from server.domain.answers import DayCount, IncidentPage, Overview
+from server.domain.answers.incidents import IncidentPage
+from server.domain.answers.overview import DayCount, Overview
 from server.domain.run import Run
 from server.domain.suggestion import SuggestionStatus
 from server.domain.telemetry import Fleet

@@ -6,7 +6,8 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from server.domain.answers import Contrast, PeerComparison, PeerMetric, Rate, Span
+from server.domain.answers.answer import Contrast, Rate, Span
+from server.domain.answers.devices import PeerComparison, PeerMetric
 from server.domain.run import Run
 from server.domain.telemetry import Metric
 from server.services.reading.readings import DeviceValues, Wanted, medians, values_of

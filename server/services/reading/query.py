@@ -1,13 +1,14 @@
 """Foreign SQL over one fleet's telemetry: only the columns that it reads are handed over, and nothing of any other fleet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 
 import numpy as np
 import pyarrow as pa
 
-from server.domain.answers import QueryAnswer, Scalar, Span
+from server.domain.answers.answer import Span
+from server.domain.answers.query import QueryAnswer, Scalar
 from server.domain.run import Run
 from server.domain.telemetry import Members, Snapshot
 from server.errors import InvalidInput
@@ -58,21 +59,20 @@ def _table(sources: Sources, run: Run, snapshot: Snapshot, wanted: Sequence[str]
     metrics = tuple(metric for metric in snapshot.metrics if metric.name in wanted)
     narrowed = snapshot.model_copy(update={"metrics": metrics})
     names = _names(sources.stages.members(run), snapshot.cohort_columns)
-    batches: list[pa.RecordBatch] = []
-    for block in sources.telemetry.blocks(narrowed, rows=_BLOCK_ROWS):
-        columns: dict[str, pa.Array] = {}
-        for name in wanted:
-            if name in names:
-                key, texts = names[name]
-                codes = block.column(key).to_numpy()
-                columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), texts)
-            elif name == "time":
-                columns[name] = pa.array(block.column("time").to_numpy().view("M8[us]"))
-            else:
-                values = block.column(name).to_numpy()
-                columns[name] = pa.array(values, mask=np.isnan(values))
-        batches.append(pa.RecordBatch.from_pydict(columns))
-    return pa.Table.from_batches(batches)
+    return pa.Table.from_batches(
+        pa.RecordBatch.from_pydict({name: _column(block, name, names) for name in wanted})
+        for block in sources.telemetry.blocks(narrowed, rows=_BLOCK_ROWS)
+    )
+
+
+def _column(block: pa.RecordBatch, name: str, names: Mapping[str, tuple[str, pa.Array]]) -> pa.Array:
+    """One column of a block as a query sees it; `names` is what `_names` gives."""
+    if name in names:
+        key, texts = names[name]
+        codes = block.column(key).to_numpy()
+        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), texts)
+    values = block.column(name).to_numpy()
+    return pa.array(values.view("M8[us]")) if name == "time" else pa.array(values, mask=np.isnan(values))
 
 
 def _names(members: Members, cohort_columns: Sequence[str]) -> dict[str, tuple[str, pa.Array]]:

@@ -8,7 +8,8 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from server.domain.answers import GroupRanking, RankedGroup, Rate, Span
+from server.domain.answers.answer import Rate, Span
+from server.domain.answers.causes import GroupRanking, RankedGroup
 from server.domain.run import Run
 from server.errors import InvalidInput
 from server.services.reading.shelf import Flags, Shown

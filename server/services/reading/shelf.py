@@ -91,7 +91,11 @@ class Shelf:
         self._guard = Lock()
 
     def take(self, stages: Stages, run: Run) -> Shown:
-        """The rows of the run's persisted set, also while its scores are made anew."""
+        """The rows of the run's persisted set, also while its scores are made anew.
+
+        Raises:
+            StageNotReady: the run has none yet.
+        """
         persisted, scored = run.done(Stage.PERSIST), run.done(Stage.SCORE)
         if persisted is None or scored is None:
             raise StageNotReady("this answer", Stage.PERSIST.value, "not done yet")

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from server.domain.anomaly import Anomaly, AnomalyFilter
-from server.domain.answers import Span, Timeline, TimelinePoint
+from server.domain.answers.answer import Span
+from server.domain.answers.devices import Timeline, TimelinePoint
 from server.domain.baseline import Level
 from server.domain.run import Run
 from server.domain.telemetry import Metric, Transform

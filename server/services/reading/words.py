@@ -1,6 +1,6 @@
 """Numbers and times in words, the same in every answer."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 FOREIGN_LENGTH = 80
 
@@ -24,8 +24,8 @@ def figure(value: float | None) -> str:
 
 
 def at(moment: datetime) -> str:
-    """A time to the minute."""
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+    """A time to the minute; it has to say its zone."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def quoted(text: str) -> str:

@@ -23,7 +23,11 @@ _ROWS_AT_ONCE = 1_000
 
 
 def append(connection: Connection, entry: AuditEntry) -> None:
-    """Add the entry at the end of its tenant's trail. The caller's transaction holds the tenant's lock."""
+    """Add the entry at the end of its tenant's trail. The caller's transaction holds the tenant's lock.
+
+    Raises:
+        InvalidInput: its time says no zone.
+    """
     if entry.time.utcoffset() is None:
         raise InvalidInput("an audit entry needs a time with a zone.")
     number, previous = _head(connection, entry.tenant) or (0, "")

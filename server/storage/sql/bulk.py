@@ -3,8 +3,8 @@
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
+from typing import TYPE_CHECKING
 
-import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -12,6 +12,9 @@ from sqlalchemy import Connection, Table
 from sqlmodel import SQLModel
 
 from server.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import psycopg
 
 _ROWS_AT_ONCE = 20_480
 
@@ -107,8 +110,10 @@ def _copy(connection: Connection, table: Table, names: list[str], chunk: pa.Reco
         copy.write(text.getbuffer())
 
 
-def driver_of(connection: Connection) -> psycopg.Connection:
-    """PostgreSQL's own connection, which can COPY."""
+def driver_of(connection: Connection) -> "psycopg.Connection":
+    """PostgreSQL's own connection, which can COPY. Raises `TypeError` for a connection of another driver: a fault of ours."""
+    import psycopg  # noqa: PLC0415 - for PostgreSQL alone
+
     driver = connection.connection.driver_connection
     if not isinstance(driver, psycopg.Connection):
         raise TypeError(f"expected a connection of psycopg, not {type(driver).__name__}")

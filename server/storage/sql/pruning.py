@@ -25,7 +25,6 @@ from server.storage.tables import (
 
 REMOVED = "prune_run"
 _OPEN = (SuggestionStatus.PENDING, SuggestionStatus.APPROVED)
-_MOST_RUNS = 1_000_000
 
 
 class SqlRetention:
@@ -95,7 +94,7 @@ def _needed(connection: Connection, fleet: Fleet) -> Iterator[tuple[str, str]]:
         suggestion = Suggestion.model_validate_json(body)
         if in_force is None or suggestion.base_version == in_force.version:
             yield suggestion.run, f"suggestion {suggestion.id} is open"
-    bodies = runs.page(connection, fleet.tenant, fleet=fleet.name, limit=_MOST_RUNS, offset=0)
+    bodies = runs.page(connection, fleet.tenant, fleet=fleet.name, limit=None)
     yield from _newest(bodies)
 
 
@@ -127,7 +126,7 @@ def _removed(connection: Connection, run: Run) -> bool:
 
 def _remove_statistics(connection: Connection, fleet: Fleet) -> None:
     """Of expired baseline versions whose run is gone, and on which no run that is left was walked."""
-    left = runs.page(connection, fleet.tenant, fleet=fleet.name, limit=_MOST_RUNS, offset=0)
+    left = runs.page(connection, fleet.tenant, fleet=fleet.name, limit=None)
     used = {record.digest for run in left if (record := run.done(Stage.BASELINES))}
     row, ids = BaselineVersionRow, {run.id for run in left}
     expired = select(col(row.id), col(row.digest), col(row.body)).where(

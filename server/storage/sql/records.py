@@ -63,8 +63,8 @@ class SqlRecords:
         with self._database.reading() as connection:
             return runs.one(connection, tenant, run_id)
 
-    def runs(self, tenant: str, *, fleet: str | None = None, limit: int = 50, offset: int = 0) -> Sequence[Run]:
-        """Newest first."""
+    def runs(self, tenant: str, *, fleet: str | None = None, limit: int | None = 50, offset: int = 0) -> Sequence[Run]:
+        """Newest first; without a limit all of them."""
         with self._database.reading() as connection:
             return runs.page(connection, tenant, fleet=fleet, limit=limit, offset=offset)
 

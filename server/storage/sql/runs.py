@@ -28,8 +28,8 @@ def one(connection: Connection, tenant: str, run_id: str) -> Run:
     return Run.model_validate_json(body)
 
 
-def page(connection: Connection, tenant: str, *, fleet: str | None, limit: int, offset: int) -> Sequence[Run]:
-    """Runs of the tenant (or of one of its fleets), newest first."""
+def page(connection: Connection, tenant: str, *, fleet: str | None, limit: int | None, offset: int = 0) -> Sequence[Run]:
+    """Runs of the tenant (or of one of its fleets), newest first; without a limit all of them."""
     wanted = select(col(RunRow.body)).where(col(RunRow.tenant) == tenant)
     if fleet is not None:
         wanted = wanted.where(col(RunRow.fleet) == fleet)

@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from server.domain.telemetry import blocks_of_devices
-from server.storage.base import Members
+from server.domain.telemetry import Members, blocks_of_devices
 from server.storage.telemetry.cohorts import Cohort, CohortTable
 from server.storage.telemetry.names import Kind
 from server.storage.telemetry.schema import FleetTables

@@ -124,10 +124,11 @@ class Screen:
         names = [_REASONS[code] for code in reasons[apart]]
         self.rejected.update(names)
         texts = [as_json(row) for row in batch.take(pa.array(apart)).to_pylist()]
-        place = np.full(batch.num_rows, -1)
-        place[apart] = np.arange(len(apart))
-        indices = pa.array(place, mask=place < 0)
-        return pa.array([name.value for name in names]).take(indices), pa.array(texts).take(indices)
+        place, empty = pa.array(reasons != KEPT), pa.nulls(batch.num_rows, pa.string())
+        # `take` would set aside the mean length for every row of the batch, however few are rejected
+        return pc.replace_with_mask(empty, place, pa.array([name.value for name in names])), pc.replace_with_mask(
+            empty, place, pa.array(texts)
+        )
 
     def _disorder(self, device: NDArray[np.int32], time: Micros, kept: Mask) -> Mask:
         """Which kept rows came after a later row of their device; also keeps `in_order` and `appends`."""

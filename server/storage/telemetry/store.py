@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
+from time import monotonic, sleep
 from typing import Any, cast
 
 import duckdb
@@ -17,9 +18,9 @@ import pyarrow as pa
 
 from server.connectors.base import Source
 from server.domain.retention import PrunedTelemetry
-from server.domain.telemetry import Change, Fleet, FleetHealth, IngestReport, Metric, Rejection, Snapshot
+from server.domain.telemetry import Change, Fleet, FleetHealth, IngestReport, Members, Metric, Rejection, Snapshot
 from server.errors import NotFound, StoreBusy, Unavailable
-from server.storage.base import Members, Progress, RejectedRow
+from server.storage.base import Progress, RejectedRow
 from server.storage.telemetry.growth import first_differences
 from server.storage.telemetry.health import extent, fleet_health
 from server.storage.telemetry.ingest import Ingest
@@ -30,6 +31,7 @@ from server.storage.telemetry.snapshots import census, fit_split, take_snapshot
 
 _HEAD = ("device", "cohort", "store", "customer", "time", "reference")
 _CHUNK_ROWS = 500_000
+_SETTLING_SECONDS = 60.0
 
 
 class DuckDBTelemetryStore:
@@ -199,6 +201,7 @@ class DuckDBTelemetryStore:
                 cursor.execute(f"ATTACH {_quoted(path)} AS {name}")
                 try:
                     cursor.execute(f'COPY FROM DATABASE "{own}" TO {name}')
+                    _settle(cursor, name)
                 finally:
                     cursor.execute(f"DETACH {name}")
             yield path
@@ -283,6 +286,23 @@ def _attempt(cursor: Any, ingest: Ingest, tables: FleetTables, *, direct: bool) 
     if report is None:
         _roll_back(cursor)
     return report
+
+
+def _settle(cursor: Any, copy: str) -> None:
+    """Have the copy's file hold all of it; waits for transactions of other threads that know of the copy.
+
+    Detached without, its rows may stay in a log beside the file. Raises `Unavailable` where others never leave off.
+    """
+    until = monotonic() + _SETTLING_SECONDS
+    while True:
+        try:
+            cursor.execute(f"CHECKPOINT {copy}")
+        except duckdb.TransactionException as error:
+            if monotonic() > until:
+                raise Unavailable("the telemetry store is read without a pause, so no copy can be made. Try again.") from error
+            sleep(0.05)
+        else:
+            return
 
 
 def _roll_back(cursor: Any) -> None:

@@ -49,6 +49,7 @@ def test_a_failed_walk_says_how_to_go_on(anomalyst, tmp_path: Path) -> None:
     assert result.exit_code == 64
     assert "no column is a metric" in result.stderr
     assert "`anomalyst advance default-" in result.stderr
+    assert "other options start another run" in result.stderr
     assert "failed" in anomalyst("show", result.stderr.split("anomalyst advance ")[1].split("`")[0], "--home", tmp_path).stdout
 
 
@@ -91,7 +92,6 @@ def test_every_column_role_of_the_files_connector_has_an_option() -> None:
     told = SourceOptions(option=["split=s"], cohort_column=["model", "os"], device_column="d", ignore_column=["x"])
     spec = source_spec("files", "here.csv", told)
     assert spec.options == {"split": "s", "cohort": "model,os", "device": "d", "ignore": "x"}
-    assert Path(spec.location).is_absolute()
     roles = {name.removesuffix("_column") for name in SourceOptions.__annotations__} - {"option"}
     assert {role.rstrip("s") for role in OPTIONS} == roles
 

@@ -91,7 +91,7 @@ def test_a_named_home_wins_over_the_environment(scored: pd.DataFrame, tmp_path: 
 
 def test_what_cannot_be_stored_is_refused(scored: pd.DataFrame, tmp_path: Path) -> None:
     """A fleet's name, a kind of store."""
-    with pytest.raises(InvalidInput, match="name='My shops': write 1 to 32 small letters"):
+    with pytest.raises(InvalidInput, match="name 'My shops': write 1 to 32 small letters"):
         save_anomaly_results(scored, tmp_path, fleet="My shops")
     with pytest.raises(InvalidInput, match="nosuch"):
         save_anomaly_results(scored, "nosuch://here/facts")

@@ -86,13 +86,13 @@ def test_precision_recall_delay_and_cause_are_those_counted_by_hand():
     assert report.device_days == 100
     assert report.anomalies_per_1000_device_days == pytest.approx(120)
     assert report.false_alarms_per_1000_device_days == pytest.approx(10)
-    by_type = {row["type"]: row for row in report.rows_of_types()}
+    by_type = {row.type: row for row in report.types}
     assert set(by_type) == {"drain", "all"}
-    assert by_type["drain"]["delay_hours"] == pytest.approx(5.0)
-    assert by_type["drain"]["cause_named"] == 1.0
-    assert by_type["drain"]["cause_first"] == 0.5
-    assert by_type["drain"]["jaccard"] == pytest.approx(2 / 4)
-    assert by_type["all"]["recall"] == report.recall
+    assert by_type["drain"].delay_hours == pytest.approx(5.0)
+    assert by_type["drain"].cause_named == 1.0
+    assert by_type["drain"].cause_first == 0.5
+    assert by_type["drain"].jaccard == pytest.approx(2 / 4)
+    assert by_type["all"].recall == report.recall
 
 
 def test_a_null_fleet_has_only_false_alarms():
@@ -133,10 +133,10 @@ def test_look_alikes_are_rated_where_they_lasted():
     report = evaluate(
         _scores({("D-0", 45): "drain", ("D-0", 55): "drain", ("D-6", 3): "drain", ("D-1", 3): "drain"}), [], truth
     )
-    rated = {one["type"]: one for one in report.rows_of_look_alikes()}
-    assert (rated["kiosk"]["rows"], rated["kiosk"]["flagged"]) == (10, 1)
-    assert (rated["stock"]["rows"], rated["stock"]["flagged"]) == (50, 1)
-    assert rated["zone"]["rate"] is None
+    rated = {one.type: one for one in report.look_alikes}
+    assert (rated["kiosk"].rows, rated["kiosk"].flagged) == (10, 1)
+    assert (rated["stock"].rows, rated["stock"].flagged) == (50, 1)
+    assert rated["zone"].rate is None
 
 
 def test_trouble_charged_to_the_telemetry_covers_no_device():

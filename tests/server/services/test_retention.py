@@ -10,6 +10,7 @@ import pytest
 
 from server.app import App
 from server.domain.anomaly import AnomalyFilter
+from server.domain.audit import AuditEntry
 from server.domain.feedback import Verdict
 from server.domain.identity import Principal
 from server.domain.retention import Pruned, Retention
@@ -18,7 +19,6 @@ from server.domain.settings import DetectorSettings, WalkSettings
 from server.domain.suggestion import Suggestion, SuggestionKind
 from server.domain.telemetry import Fleet
 from server.errors import InvalidInput, NotFound, TelemetryPruned
-from server.services.verdicts import audit_entry
 from server.settings import Settings
 
 QUICK = WalkSettings(detector=DetectorSettings(n_estimators=10, contamination=0.02))
@@ -65,7 +65,7 @@ class Home:
             created=self.now,
             expires=self.now + timedelta(days=9),
         )
-        self.app.records.corrections.add_suggestion(suggestion, audit_entry(ME, "suggest", "s-1", {}, self.now))
+        self.app.records.corrections.add_suggestion(suggestion, AuditEntry.of(ME, "suggest", "s-1", {}, self.now))
 
 
 @pytest.fixture(scope="module")

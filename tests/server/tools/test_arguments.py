@@ -35,6 +35,16 @@ TOOLS = [offered.tool for offered in offered_tools(Desk(App(Settings(_env_file=N
         ("get_run", {}, "'run' is a required property"),
         ("advance_run", {"run": "r", "to": "persist"}, "`to` has to be one of ingest_telemetry"),
         ("ingest_telemetry", {"location": "x", "options": {"devices": 5}}, "`options.devices` has to be of type string"),
+        (
+            "ingest_telemetry",
+            {"location": "x", "settings": {"contamination": 0.7}},
+            "`settings.contamination` has to be at most 0.5",
+        ),
+        ("ingest_telemetry", {"location": "x", "settings": {"min_rows": "9"}}, "`settings.min_rows` has to be of type integer"),
+        ("ingest_telemetry", {"location": "x", "settings": {"contaminaton": 0.1}}, "Did you mean `contamination`?"),
+        ("ingest_telemetry", {"location": "x", "settings": {"window": "soon"}}, "`settings.window`: 'soon' is no duration"),
+        ("ingest_telemetry", {"location": "x", "settings": {"lag": "0h"}}, "`settings.lag`: Input should be greater than 0"),
+        ("ingest_telemetry", {"location": "x", "settings": {"detector": "hybird"}}, "Did you mean hybrid?"),
         ("suggest_detector_settings", {"domain_weights": {"battery": 11}}, "has to be at most 10"),
         ("record_feedback", {"verdict": "missed"}, "`verdict` has to be one of false_alarm, true, expected"),
         ("record_feedback", {"verdict": "true", "approve": True}, "no argument `approve`"),
@@ -80,6 +90,8 @@ def bounded(schema: dict, named: dict) -> bool:
     """Whether a schema limits what it takes."""
     if "$ref" in schema:
         return bounded(named[schema["$ref"].rpartition("/")[2]], named)
+    if "properties" in schema:
+        return schema["additionalProperties"] is False and all(bounded(each, named) for each in schema["properties"].values())
     if "enum" in schema or "const" in schema or schema["type"] == "boolean":
         return True
     if schema["type"] == "string":

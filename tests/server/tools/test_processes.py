@@ -121,7 +121,8 @@ def test_the_configurations_of_the_docs_are_json_and_start_what_there_is() -> No
     """Each names the address that `serve` has by default, or starts `serve` with options that it has."""
     page = (Path(__file__).parents[3] / "docs/mcp.md").read_text()
     found = [json.loads(block.partition("```")[0]) for block in page.split("```json\n")[1:]]
-    servers = [server for told in found for server in (told.get("servers") or told["mcpServers"]).values()]
+    told = [each.get("servers") or each.get("mcpServers") for each in found]  # other blocks are arguments of a call
+    servers = [server for each in told if each for server in each.values()]
     assert len(servers) == 5
     for server in servers:
         if "args" in server:

@@ -1,11 +1,13 @@
 """The walk over MCP, in both eras: guarded, watched, stoppable, and going on when nobody listens."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from mcp import MCPError
 
 from server.domain.run import Stage
+from server.domain.settings import BaselineSettings, DetectorSettings, FeatureSettings, WalkSettings
 from server.tools.policy import Policy
 from server.tools.server import build_server
 
@@ -137,6 +139,28 @@ async def test_a_request_sent_again_starts_no_second_run(local, fleet_file, app)
     assert len(starts) == 1
     assert starts[0].channel.startswith("stdio:mcp")
     assert str(fleet_file) not in starts[0].model_dump_json()
+
+
+async def test_a_run_is_started_with_settings_and_keeps_them(local, start, fleet_file, app) -> None:
+    """What is asked for lands in the run, null is what is left out, and the same request with others is refused."""
+    told = {
+        "detector": "robust_z", "contamination": 0.1, "domain_weights": {"other": 2}, "min_rows": 30, "window": "6h",
+        "lag": "1d", "keep_baselines": "7d", "fit_split": None,
+    }  # fmt: skip
+    asked = {"location": str(fleet_file), "fleet": "shop", "request_id": "tuesday", "settings": told}
+    async with local() as client:
+        run = (await client.ok("ingest_telemetry", **asked))["run"]
+        assert (await client.ok("ingest_telemetry", **asked))["run"] == run
+        others = {**asked, "settings": {**told, "contamination": 0.2}}
+        assert "was used for another run" in await client.refused("ingest_telemetry", **others)
+        again = await client.refused("ingest_telemetry", run=start(fleet="depot"), settings=told)
+        assert "keeps the settings that it was started with" in again
+    settings = app.records.run("default", run).settings
+    assert settings == WalkSettings(
+        features=FeatureSettings(window=timedelta(hours=6), lag=timedelta(days=1)),
+        baselines=BaselineSettings(min_rows=30, keep_for=timedelta(days=7)),
+        detector=DetectorSettings(name="robust_z", contamination=0.1, domain_weights={"other": 2.0}),
+    )
 
 
 async def test_what_to_ingest_is_either_a_place_or_a_run(local, start, fleet_file) -> None:

@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from server.app import App
 from server.errors import InvalidInput, Unavailable
 from server.tools.desk import Desk
-from server.tools.web import is_local, web_app
+from server.tools.web import Guarded, doors, is_local
 
 pytestmark = pytest.mark.anyio
 SECRETS = {"reader": "read", "nightly": "read+run", "boss": "read+run+feedback+approve", "blind": "run", "rival": "read+run"}
@@ -31,9 +31,9 @@ class Served:
 
     def __init__(self, app: App) -> None:
         self.app, self.desk = app, Desk(app)
-        config = uvicorn.Config(
-            web_app(self.desk, "127.0.0.1", 0), host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none"
-        )
+        opened = doors(self.desk, "127.0.0.1", 0)
+        guarded = Guarded(opened.mcp, opened.security)
+        config = uvicorn.Config(guarded, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
 
@@ -229,4 +229,4 @@ def test_what_counts_as_localhost(host: str, local: bool) -> None:
 def test_a_server_open_to_others_without_tokens_does_not_start(desk: Desk) -> None:
     """The refusal says how to make one."""
     with pytest.raises(InvalidInput, match="anomalyst token"):
-        web_app(desk, "0.0.0.0", 8800)
+        doors(desk, "0.0.0.0", 8800)

@@ -12,6 +12,7 @@ import pytest
 
 from server.app import App
 from server.domain.anomaly import AnomalyFilter
+from server.domain.audit import AuditEntry
 from server.domain.baseline import Adjustment, Level
 from server.domain.feedback import FeedbackFilter, Verdict
 from server.domain.identity import Principal
@@ -22,7 +23,6 @@ from server.domain.telemetry import Fleet
 from server.errors import ApprovalStale, GateClosed, InvalidInput
 from server.pipeline.baselines import BaselineSet
 from server.pipeline.overlay import reapplied
-from server.services.verdicts import audit_entry
 from server.settings import CorrectionSettings, Settings
 
 ANN, BOB, BOSS = (Principal(name=name) for name in ("ann", "bob", "boss"))
@@ -62,7 +62,7 @@ def suggested(desk: Any, *moves: Adjustment) -> Suggestion:
         created=now,
         expires=now + timedelta(days=1),
     )
-    desk.app.records.corrections.add_suggestion(suggestion, audit_entry(ANN, "suggest", suggestion.id, {}, now))
+    desk.app.records.corrections.add_suggestion(suggestion, AuditEntry.of(ANN, "suggest", suggestion.id, {}, now))
     return suggestion
 
 

@@ -64,7 +64,7 @@ class FakeCorrections:
     def rules(self, tenant: str, *, fleet: str | None = None, active_at: datetime | None = None) -> Sequence[ExpectedRule]:
         """As the protocol says."""
         own = [each for each in self.kept_rules if each.fleet.tenant == tenant and fleet in (None, each.fleet.name)]
-        return [each for each in own if active_at is None or each.active(active_at)]
+        return [each for each in own if active_at is None or (each.ended is None and active_at <= each.until)]
 
     def suggestions(
         self,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from server.domain.answers import ClaimKind
+from server.domain.answers.explanation import ClaimKind
 from server.domain.memory import DecisionKind, Recalled, RememberedDecision
 from server.errors import InvalidInput, NotFound
 

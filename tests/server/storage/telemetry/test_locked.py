@@ -144,3 +144,22 @@ def test_a_python_variable_is_not_a_table(locked, table) -> None:
     secret = pa.table({"x": [1]})
     with pytest.raises(InvalidInput, match="no table 'secret'"):
         locked.run(table, "SELECT * FROM secret", limit=secret.num_rows)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('{file}')",
+        "SELECT * FROM '{file}'",
+        "SELECT content FROM read_text('{file}')",
+        "SELECT * FROM glob('/*')",
+        "SELECT * FROM duckdb_settings() WHERE false UNION ALL SELECT * FROM read_csv('{file}')",
+    ],
+)
+def test_the_database_reaches_no_file_even_if_the_query_is_let_through(locked, table, monkeypatch, tmp_path, sql) -> None:
+    """Two locks, each of which holds alone: here the look at the query is left out."""
+    file = tmp_path / "secret.csv"
+    file.write_text("a,b\n1,2\n")
+    monkeypatch.setattr("server.storage.telemetry.locked.columns_read", lambda *_: None)
+    with pytest.raises(InvalidInput, match=r"(?i)disabled|not allowed|permission"):
+        locked.run(table, sql.format(file=file), limit=5)
