@@ -2,10 +2,8 @@
 
 import asyncio
 import json as jsonlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -22,8 +20,8 @@ Zone = Annotated[str | None, typer.Option("--time-zone", help="Zone that words s
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: calls, their results, and the answer.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the agent's commands to the command line."""
+def add_to(app: typer.Typer) -> Callable[[], Iterator[Any]]:
+    """Add the agent's commands to the command line. Returns what `doctor` is to look at."""
     app.command("ask", rich_help_panel=_PANEL)(_ask)
     app.command("chat", rich_help_panel=_PANEL)(_chat)
     app.command("eval", rich_help_panel=_PANEL)(_eval)
@@ -32,6 +30,13 @@ def add_to(app: typer.Typer) -> None:
     scripted.command("run")(_run)
     scripted.command("replay")(_replay)
     app.add_typer(scripted, name="agent", rich_help_panel=_PANEL)
+    return _standing
+
+
+def _standing() -> Iterator[Any]:
+    from agent.standing import examine  # noqa: PLC0415 - `--help` need not wait for it
+
+    return examine()
 
 
 def _ask(
@@ -150,7 +155,7 @@ def _replay(
 
 
 def _eval(
-    cases: Annotated[Path | None, typer.Argument(help="A JSONL file of cases (default: those of the package).")] = None,
+    cases: Annotated[Path | None, typer.Argument(help="A JSONL file of cases, demo or acceptance (default: demo).")] = None,
     *,
     writes: Annotated[bool, typer.Option("--writes", help="Also cases that store verdicts and draft suggestions.")] = False,
     least: Annotated[float, typer.Option(min=0, max=1, help="Share of cases that must pass.")] = 0.9,
@@ -160,24 +165,20 @@ def _eval(
     zone: Zone = None,
 ) -> None:
     """Evaluate a model on cases; exit code 1 if fewer pass than asked for."""
-    from agent import evaluation  # noqa: PLC0415 - `--help` need not wait for it
+    from agent import evaluation, first_hand  # noqa: PLC0415 - `--help` need not wait for it
     from agent.looking import NothingThere  # noqa: PLC0415 - as above
 
-    read = _read(lambda: evaluation.read_cases(cases) if cases else evaluation.shipped_cases())
+    chosen = [case for case in _read(lambda: evaluation.read_cases(cases or Path("demo"))) if writes or not case.writes]
     left_out: list[str] = []
-    own: list[Any] = []
 
     async def measured(conversation: Any) -> list[Any]:
         outcomes: list[Any] = []
         seen: evaluation.State = {}
-        for case in read:
-            if case.writes and not writes:
-                continue
+        for case in chosen:
             try:
                 outcomes.append(await evaluation.evaluate(case, conversation, seen))
             except NothingThere as error:
                 left_out.append(f"{case.id}: {error}")
-        own.extend(getattr(conversation.agent.model, "vetted", ()))
         return outcomes
 
     outcomes = _with_conversation(measured, model, url, zone)
@@ -186,8 +187,9 @@ def _eval(
         shown = [{"id": each.case.id, "passed": each.passed, "why": each.why} for each in outcomes]
         typer.echo(jsonlib.dumps({"cases": shown, "left_out": left_out}, indent=2))
     else:
-        typer.echo(evaluation.table_of(outcomes, model or "as configured"))
-        typer.echo(evaluation.replies_of(own))
+        named = model or "as configured"
+        typer.echo(evaluation.table_of(outcomes, named))
+        typer.echo(first_hand.table_of_own([each.own for each in outcomes if each.own], named))
         typer.echo("\n".join(f"- {each.case.id}: {'; '.join(each.why) or each.trouble}" for each in failed))
         typer.echo("\n".join(f"- left out: {each}" for each in left_out))
     if not outcomes or len(failed) > (1 - least) * len(outcomes):
@@ -207,9 +209,12 @@ def _read(what: Callable[[], _T]) -> _T:
 def _with_conversation(work: Callable[[Any], Awaitable[_T]], model: str | None, url: str | None, zone: str | None) -> _T:
     from agent.connecting import ServerUnreachable  # noqa: PLC0415 - `--help` need not wait for it
     from agent.models import UnknownModel  # noqa: PLC0415 - as above
+    from agent.sessions import session  # noqa: PLC0415 - as above
+    from agent.settings import AgentSettings  # noqa: PLC0415 - as above
 
     async def main() -> _T:
-        async with _conversation(model, url, zone) as conversation:
+        stated = {name: value for name, value in {"model": model, "url": url, "time_zone": zone}.items() if value}
+        async with session(AgentSettings(**stated)) as conversation:  # type: ignore[arg-type]
             try:
                 return await work(conversation)
             except RuntimeError as error:  # with a token, the client connects when it is first asked; it has no class for it
@@ -225,23 +230,6 @@ def _with_conversation(work: Callable[[Any], Awaitable[_T]], model: str | None, 
     except ServerUnreachable as error:
         _complain(str(error))
         raise typer.Exit(UNREACHABLE) from error
-
-
-@asynccontextmanager
-async def _conversation(model: str | None, url: str | None, zone: str | None) -> AsyncGenerator[Any]:
-    from agent.asking import Asking  # noqa: PLC0415 - `--help` need not wait for it
-    from agent.building import build_agent  # noqa: PLC0415 - as above
-    from agent.connecting import connected, own_process  # noqa: PLC0415 - as above
-    from agent.conversation import Conversation  # noqa: PLC0415 - as above
-    from agent.settings import AgentSettings  # noqa: PLC0415 - as above
-
-    stated = {name: value for name, value in {"model": model, "url": url, "time_zone": zone}.items() if value}
-    settings = AgentSettings(**stated)  # type: ignore[arg-type]
-    with TemporaryDirectory() as folder:
-        log = Path(folder) / "server.log"
-        agent = build_agent(settings, server=None if settings.url else own_process(log))
-        async with connected(agent, settings, log):
-            yield Conversation(agent, Asking.of(settings), settings)
 
 
 def _complain(words: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastmcp.client.transports import StdioTransport
 from pydantic_ai import RunContext
-from pydantic_ai.mcp import CallToolFunc, MCPToolset, ToolResult
+from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.toolsets import AbstractToolset
 
@@ -19,7 +19,6 @@ from agent.settings import AgentSettings
 
 _START_SECONDS = 60
 """A server of our own opens its stores before it answers."""
-GRANT = "dev.anomalyst/approval"
 _PASSED_ON = ("ANOMALYST_", "PATH", "HOME", "LANG", "LC_", "TZ", "VIRTUAL_ENV", "XDG_")
 _NOT_PASSED_ON = ("ANOMALYST_TOKEN", "ANOMALYST_MODEL")
 
@@ -41,7 +40,6 @@ def tools_of(settings: AgentSettings, server: Any = None) -> AbstractToolset[Ask
             id="anomalyst",
             tool_error_behavior="failed",
             init_timeout=_START_SECONDS,
-            process_tool_call=_with_grant,
             auth=_bearer if settings.url and not server else None,
         )
     return toolset.approval_required(is_destructive)
@@ -87,9 +85,3 @@ def is_destructive(_ctx: RunContext[Asking], tool: ToolDefinition, _args: dict[s
 
 def _bearer(ctx: RunContext[Asking]) -> str | None:
     return ctx.deps.token
-
-
-async def _with_grant(ctx: RunContext[Asking], call_tool: CallToolFunc, name: str, args: dict[str, Any]) -> ToolResult:
-    """A person's grant travels beside the arguments: no model sees it or can write it."""
-    grant = (ctx.tool_call_metadata or {}).get("grant")
-    return await call_tool(name, args, metadata={GRANT: grant} if grant else None)

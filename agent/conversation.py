@@ -19,10 +19,9 @@ from agent.settings import AgentSettings
 
 @dataclass(frozen=True)
 class Ruling:
-    """What a person said to one call that waits. A `grant` is the server's own proof of it, and no model sees it."""
+    """What a person said to one call that waits; whether it is done is for the server to say."""
 
     approved: bool
-    grant: str | None = None
 
 
 Person = Callable[[ToolCallPart], Awaitable[Ruling]]
@@ -102,15 +101,10 @@ class Conversation:
 
 
 def _results(rulings: list[tuple[ToolCallPart, Ruling]]) -> DeferredToolResults:
-    approvals: dict[str, Any] = {}
-    metadata: dict[str, dict[str, Any]] = {}
-    for call, ruling in rulings:
-        approvals[call.tool_call_id] = (
-            ToolApproved() if ruling.approved else ToolDenied(f"no person approved this call. {WHERE}")
-        )
-        if ruling.grant:
-            metadata[call.tool_call_id] = {"grant": ruling.grant}
-    return DeferredToolResults(approvals=approvals, metadata=metadata)
+    denied = ToolDenied(f"no person approved this call. {WHERE}")
+    return DeferredToolResults(
+        approvals={call.tool_call_id: ToolApproved() if ruling.approved else denied for call, ruling in rulings}
+    )
 
 
 def _model_of(run: AgentRunResult[Any]) -> str:

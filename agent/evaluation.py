@@ -1,9 +1,6 @@
 """Evaluation of a model: cases of conversations, what must be called and said, and what must not."""
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from time import perf_counter
@@ -12,13 +9,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.conversation import Conversation, Reply
+from agent.first_hand import FirstHand, by_itself
 from agent.grounding import check, facts_of
 from agent.looking import Looks
-from agent.models import Vetted
+from agent.models import Chain
+from agent.offline.model import offline_model
 from agent.scripts import Expected, ScriptError, failures
-
-SHIPPED = "demo.jsonl"
-"""Cases for any fleet that was walked; made for the one of `anomalyst demo`."""
 
 
 class Case(BaseModel):
@@ -43,9 +39,10 @@ class Case(BaseModel):
     writes: bool = Field(default=False, description="whether it stores verdicts or suggestions; left out unless asked for")
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(BaseModel):
     """How one case went."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     case: Case
     tools: bool
@@ -57,6 +54,8 @@ class Outcome:
     calls: int
     seconds: float
     why: tuple[str, ...] = ()
+    own: FirstHand | None = None
+    """What a language model did by itself at the last question; None if none was asked."""
 
     @property
     def trouble(self) -> str:
@@ -73,15 +72,12 @@ State = dict[str, Mapping[str, Any]]
 """What tools answer, by tool."""
 
 
-def shipped_cases() -> tuple[Case, ...]:
-    """The cases of the package."""
-    return _cases((files("agent") / "cases" / SHIPPED).read_text("utf-8"), SHIPPED)
-
-
 def read_cases(path: Path) -> tuple[Case, ...]:
-    """The cases of a JSONL file. Raises `ScriptError` naming the line that is none."""
+    """The cases of a JSONL file, or the shipped ones of that name. Raises `ScriptError` naming the line that is none."""
+    shipped = files("agent") / "cases" / f"{path.name}.jsonl"
     try:
-        return _cases(path.read_text("utf-8"), path.name)
+        named = not path.suffix and not path.exists() and shipped.is_file()
+        return _cases(shipped.read_text("utf-8") if named else path.read_text("utf-8"), path.name)
     except (OSError, UnicodeDecodeError) as error:
         raise ScriptError(f"{path.name} cannot be read: {error}") from error
 
@@ -97,10 +93,11 @@ def _cases(text: str, name: str) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-async def evaluate(case: Case, conversation: Conversation, seen: State | None = None) -> Outcome:
+async def evaluate(case: Case, conversation: Conversation, seen: State | None = None, *, last_only: bool = False) -> Outcome:
     """How the conversation's model does on one case, from an empty history.
 
     `seen` is what the looks at the end of the case before found, and is brought up to date: it saves this one's first look.
+    With `last_only` the offline model answers all questions but the last: a slow model is asked only what is measured.
 
     Raises:
         NothingThere: the fleet has nothing of what the case is about.
@@ -111,18 +108,21 @@ async def evaluate(case: Case, conversation: Conversation, seen: State | None = 
     seen = {} if seen is None else seen
     before = [seen[tool] if tool in seen else await looks.at(tool) for tool in case.state]
     conversation.history = []
-    replies = [await conversation.ask(said) for said in case.conversation]
+    replies = [await _asked(said, conversation, offline=last_only) for said in case.conversation[:-1]]
+    asked = conversation.agent.model if isinstance(conversation.agent.model, Chain) else None
+    if asked:
+        asked.vetted.clear()
+    replies.append(await conversation.ask(case.conversation[-1]))
     after = [await looks.at(tool) for tool in case.state]
     seen.update(zip(case.state, after, strict=True))
     last = replies[-1]
     wrong = failures(Expected(calls=case.expect, says=case.facts, refused=True), last)
     called = {made.tool for reply in replies for made in reply.calls}
-    bad = check(
-        last.text,
-        facts_of((made.payload for reply in replies for made in reply.calls), conversation.asking.zone, _said(case, replies)),
-    )
+    payloads = (made.payload for reply in replies for made in reply.calls)
+    facts = facts_of(payloads, conversation.asking.zone, _said(case, replies))
+    bad = check(last.text, facts)
     return Outcome(
-        case,
+        case=case,
         tools=all(any(made.tool == tool for made in last.calls) for tool in case.expect),
         arguments=not any("was not called with" in each for each in wrong),
         facts=not any("does not say" in each for each in wrong),
@@ -132,7 +132,27 @@ async def evaluate(case: Case, conversation: Conversation, seen: State | None = 
         calls=sum(len(reply.calls) for reply in replies),
         seconds=perf_counter() - begun,
         why=(*wrong, *(finding.why for finding in bad)),
+        own=by_itself(tuple(asked.vetted), case.expect, case.forbid, facts) if asked else None,
     )
+
+
+async def _asked(said: str, conversation: Conversation, *, offline: bool) -> Reply:
+    if not offline:
+        return await conversation.ask(said)
+    with conversation.agent.override(model=offline_model()):
+        return await conversation.ask(said)
+
+
+def outcomes_in(path: Path) -> list[Outcome]:
+    """What earlier runs wrote there, a line a case; none if there is no such file. Raises `ScriptError` naming a bad line."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    found: list[Outcome] = []
+    for place, line in enumerate(lines, 1):
+        try:
+            found.append(Outcome.model_validate_json(line))
+        except ValidationError as error:
+            raise ScriptError(f"{path.name}, line {place} is no outcome of a case: {error.errors()[0]['msg']}") from error
+    return found
 
 
 def table_of(outcomes: Sequence[Outcome], model: str) -> str:
@@ -153,20 +173,6 @@ def table_of(outcomes: Sequence[Outcome], model: str) -> str:
     lines.append(f"| calls a case | {sum(each.calls for each in outcomes) / n:.1f} |" if n else "")
     lines.append(f"| seconds a case | {sum(each.seconds for each in outcomes) / n:.2f} |" if n else "")
     return "\n".join(filter(None, lines))
-
-
-def replies_of(vetted: Sequence[Vetted]) -> str:
-    """What language models replied themselves, as a Markdown table: used, or why not; empty if none was asked."""
-    if not vetted:
-        return ""
-    reasons = Counter(_kind(each.why) for each in vetted)
-    rows = [f"| {kind} | {count} |" for kind, count in reasons.most_common()]
-    return "\n".join((f"| {vetted[0].model}: its own replies | {len(vetted)} |", "|---|---|", *rows))
-
-
-def _kind(why: str) -> str:
-    """A reason without what is particular to one reply."""
-    return re.sub(r"(?<=: ).*|(?<=asked for ).*|'.*'", "…", why).removesuffix(": …") if why else "used"
 
 
 def _said(case: Case, replies: Sequence[Reply]) -> str:

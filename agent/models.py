@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, Self
 
 import anyio
@@ -36,6 +37,8 @@ class Vetted:
     model: str
     reply: ModelResponse | None
     why: str
+    seconds: float = 0.0
+    """How long it was waited for."""
 
 
 class UnknownModel(Exception):
@@ -89,14 +92,16 @@ class Chain(FunctionModel):
 
     async def _reply(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         for model in self._models if not _given_up(messages) else ():
+            begun = perf_counter()
             try:
                 with anyio.fail_after(self._timeout):
                     reply = await model.request(messages, info.model_settings, info.model_request_parameters)
             except _FAILURES as error:
-                self.vetted.append(Vetted(model.model_name, None, f"{type(error).__name__}: {error}"))
+                why = f"{type(error).__name__}: {error}"
+                self.vetted.append(Vetted(model.model_name, None, why, perf_counter() - begun))
                 continue
             why = objection(reply, messages, info)
-            self.vetted.append(Vetted(model.model_name, reply, why))
+            self.vetted.append(Vetted(model.model_name, reply, why, perf_counter() - begun))
             if not why:
                 return ModelResponse(
                     parts=[part for part in reply.parts if isinstance(part, TextPart | ToolCallPart)], usage=reply.usage

@@ -2,24 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelRequestPart, ModelResponse, ToolReturnPart
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelRequestPart, ModelResponse, ToolReturnPart, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
-from pydantic_ai.settings import ModelSettings
+from pydantic_ai.settings import ModelSettings, merge_model_settings
 
 from agent.narration.answers import TEMPLATES
+from agent.offline.model import clock
 from agent.offline.thread import STAGES, Turn, turns_of
-from agent.offline.wishes import likeliest, needs_tools
+from agent.offline.wishes import likeliest, needs_tools, wish_of
+from agent.slim import named_arguments, slim
+from agent.vetting import ASKED_BY
 
-OFFERED = 4
-"""Tools that a question is offered."""
+OFFERED = 3
+"""Tools that a question is offered, unless its wish has more of its own."""
 _ROWS, _LETTERS, _DIGITS = 5, 300, 4
-_STRICT = frozenset({"pattern", "maxLength", "minLength", "title", "default"})
-_FILLED_IN = frozenset({"fleet", "cursor"})
-"""Arguments that may be left out, and that small models make up instead."""
+_WRITTEN = 300
+"""Tokens of a reply, at most: a small model left to itself goes on for thousands of words, and the next question waits."""
 _BESIDE: Mapping[str, tuple[str, ...]] = {
     "baseline_detail": ("list_baselines",),
     "update_effect": ("query_telemetry",),
@@ -44,57 +46,79 @@ class SmallModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Its reply to the shortened conversation, with the likeliest tools at hand."""
-        turns = turns_of(messages)
-        names = likely_tools(turns)
+        turns, now = turns_of(messages), clock(_instructions(messages))
+        names, named = likely_tools(turns, now), named_arguments(turns, now)
+        tools = {tool.name: tool for tool in model_request_parameters.function_tools}
         offered = [
             replace(
-                tool,
-                description=(tool.description or "").partition("\n")[0],
-                parameters_json_schema=_loose(tool.parameters_json_schema),
+                tools[name],
+                description=(tools[name].description or "").partition("\n")[0],
+                parameters_json_schema=slim(tools[name].parameters_json_schema, named),
             )
-            for tool in model_request_parameters.function_tools
-            if tool.name in names
+            for name in names
+            if name in tools
         ]
         # left the choice, small models write an answer that no tool gave: what a tool must answer begins with a call
-        call_first = bool(offered) and not turns[-1].made and needs_tools(turns, datetime.now(UTC))
+        call_first = bool(offered) and not turns[-1].made and needs_tools(turns, now)
         fewer = replace(
             model_request_parameters,
             function_tools=offered,
             allow_text_output=model_request_parameters.allow_text_output and not call_first,
         )
-        return await self.wrapped.request(shortened(messages), model_settings, fewer)
+        return await self.wrapped.request(shortened(messages), _brief(model_settings), fewer)
 
 
-def likely_tools(turns: Sequence[Turn]) -> tuple[str, ...]:
-    """Names of the tools that the last question probably needs, the likeliest first; those that an answer named come on top."""
-    wishes = likeliest(turns, datetime.now(UTC))
-    by_wish = (name for wish in wishes for name in (TEMPLATES.get(wish, ("",))[0], *_BESIDE.get(wish, ())))
+def _brief(settings: ModelSettings | None) -> ModelSettings | None:
+    allowed = (settings or {}).get("max_tokens", _WRITTEN)
+    return merge_model_settings(settings, ModelSettings(max_tokens=min(allowed, _WRITTEN)))
+
+
+def _instructions(messages: Sequence[ModelMessage]) -> str:
+    return next((each.instructions or "" for each in reversed(messages) if isinstance(each, ModelRequest)), "")
+
+
+def likely_tools(turns: Sequence[Turn], now: datetime) -> tuple[str, ...]:
+    """Names of the tools that the last question probably needs, the likeliest first; those that an answer named come on top.
+
+    A changing tool is among them only where the person asked for it: another call of it would not be let through.
+    """
+    asked, wishes = wish_of(turns, now).intent, likeliest(turns, now)
+    by_wish = dict.fromkeys(name for wish in wishes for name in _tools_of(wish))
+    likely = [name for name in by_wish if asked in ASKED_BY.get(name, (asked,))]
     named = [made.payload.get("next_tool") for made in turns[-1].made if made.payload]
     named += [tool for made in turns[-1].made for tool in STAGES if f"Call {tool} next" in made.refusal]
-    return tuple(dict.fromkeys(filter(None, (*named, *list(dict.fromkeys(filter(None, by_wish)))[:OFFERED]))))
+    return tuple(dict.fromkeys(filter(None, (*named, *likely[: max(OFFERED, len(_tools_of(asked)))]))))
 
 
-def _loose(schema: Any) -> Any:
-    """The schema without lengths and patterns: a grammar made of them takes minutes a reply, and the server checks them."""
-    if isinstance(schema, Mapping):
-        return {name: _loose(value) for name, value in schema.items() if not _left_out(name, value)}
-    return [_loose(each) for each in schema] if isinstance(schema, list) else schema
-
-
-def _left_out(name: str, value: Any) -> bool:
-    return name in _FILLED_IN if isinstance(value, Mapping) else name in _STRICT
+def _tools_of(wish: str) -> tuple[str, ...]:
+    return (*filter(None, TEMPLATES.get(wish, ("",))[:1]), *_BESIDE.get(wish, ()))
 
 
 def shortened(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """The messages with tools' answers cut to a few rows and digits; what is said of them is checked against the whole."""
+    """The messages with tools' answers cut to a few rows and digits, those to earlier questions to what they say of themselves.
+
+    What a model says is checked against the whole.
+    """
+    begun = max((place for place, each in enumerate(messages) if _asks(each)), default=0)
     return [
-        replace(message, parts=[_short_part(part) for part in message.parts]) if isinstance(message, ModelRequest) else message
-        for message in messages
+        replace(each, parts=[_short_part(part, earlier=place < begun) for part in each.parts])
+        if isinstance(each, ModelRequest)
+        else each
+        for place, each in enumerate(messages)
     ]
 
 
-def _short_part(part: ModelRequestPart) -> ModelRequestPart:
-    return replace(part, content=_short(part.content)) if isinstance(part, ToolReturnPart) else part
+def _asks(message: ModelMessage) -> bool:
+    return any(isinstance(part, UserPromptPart) for part in message.parts)
+
+
+def _short_part(part: ModelRequestPart, *, earlier: bool) -> ModelRequestPart:
+    if not isinstance(part, ToolReturnPart):
+        return part
+    short = _short(part.content)
+    if earlier and isinstance(short, dict):
+        short = {name: value for name, value in short.items() if isinstance(value, str)}
+    return replace(part, content=short)
 
 
 def _short(entry: Any) -> Any:

@@ -16,7 +16,7 @@ _REMEMBERED = 3
 MOST_SAME_CALLS = 2
 """How often a model may make the very same call for one question."""
 _WALKING = frozenset({"stage", "ingest"})
-_ASKED_BY: Mapping[str, frozenset[str]] = {
+ASKED_BY: Mapping[str, frozenset[str]] = {
     "record_feedback": frozenset({"false_alarm", "expected", "real"}),
     "report_missed": frozenset({"missed"}),
     "apply_feedback": frozenset({"apply"}),
@@ -57,7 +57,7 @@ def _against_call(call: ToolCallPart, turns: Sequence[Turn], info: AgentInfo) ->
     if annotations.get("readOnlyHint") is True:
         return ""
     asked = wish_of(turns[-20:], clock(info.instructions or "")).intent
-    return "" if asked in _ASKED_BY.get(call.tool_name, frozenset()) else f"nobody asked for {call.tool_name}"
+    return "" if asked in ASKED_BY.get(call.tool_name, frozenset()) else f"nobody asked for {call.tool_name}"
 
 
 def _against_words(words: str, turns: Sequence[Turn], info: AgentInfo) -> str:
@@ -78,7 +78,7 @@ def _against_words(words: str, turns: Sequence[Turn], info: AgentInfo) -> str:
 
 
 def _claims_change(words: str, turn: Turn) -> str:
-    did = any(made.payload and made.tool in _ASKED_BY for made in turn.made)
+    did = any(made.payload and made.tool in ASKED_BY for made in turn.made)
     looked = any(
         made.tool in ("list_suggestions", "list_effects", "recall_feedback", "get_incident", "get_overview")
         for made in turn.made

@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
+from threadpoolctl import threadpool_limits
 
 from agent.offline.entities import masked
 
@@ -57,4 +58,6 @@ def _classifier() -> Pipeline:
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
     # one against the rest with liblinear fits in half a second; the joint fit takes four and is no better
     one = LogisticRegression(C=30, solver="liblinear")
-    return make_pipeline(make_union(words, characters), OneVsRestClassifier(one)).fit(texts, intents)
+    # its vectors are short: threads of the linear algebra wait for each other, on a busy machine for half a minute
+    with threadpool_limits(1):
+        return make_pipeline(make_union(words, characters), OneVsRestClassifier(one)).fit(texts, intents)

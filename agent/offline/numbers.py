@@ -12,7 +12,7 @@ _ORDINALS = {
 }  # fmt: skip
 NUMBER = r"(?:\d+(?:,\d{3})*(?:\.\d+)?|" + "|".join(sorted(_WORDS, key=len, reverse=True)) + ")"
 ORDINAL = re.compile(
-    r"\b(?:the )?(" + "|".join(_ORDINALS) + r")\b(?: one)?|\b(?:number|no\.?|#) ?([1-9])\b|^\s*([1-9])\s*[.!)]?\s*$",
+    r"\b(?:the )?(" + "|".join(_ORDINALS) + r")\b(?: one)?|(?:\b(?:number|no\.?)|#) ?([1-9])\b|^\s*([1-9])\s*[.!)]?\s*$",
     re.IGNORECASE,
 )
 

@@ -15,6 +15,17 @@ _COURTESY = re.compile(
 )
 
 
+_AFTER_A_NOUN = r"(?<!device )(?<!unit )(?<!model )(?<!store )(?<![\"'\u201c])"
+"""What stands there is a name, however it is spelled."""
+
+
+def written_out(text: str) -> str:
+    """The text with what is typed in a hurry written out, so that `b4` is no model and `tmrw` is a day."""
+    for pattern, word in _hurried():
+        text = pattern.sub(word, text)
+    return text
+
+
 def plainly(text: str) -> str:
     """The text without what says nothing of the wish; as it was if nothing else is left."""
     shown = text.lower().replace("\u2019", "'")
@@ -28,3 +39,9 @@ def plainly(text: str) -> str:
 @cache
 def _forms() -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple((pattern, word) for word, pattern in vocabulary()["plain"].items())
+
+
+@cache
+def _hurried() -> tuple[tuple[re.Pattern[str], str], ...]:
+    found = vocabulary()["hurried"].items()
+    return tuple((re.compile(rf"{_AFTER_A_NOUN}{pattern.pattern}", re.IGNORECASE), word) for word, pattern in found)

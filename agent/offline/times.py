@@ -59,7 +59,8 @@ class Window:
 def window_in(text: str, now: datetime) -> Window | None:
     """The past time range that a text names, or None. `now` is what its words are relative to, in their zone."""
     span = _SPAN.search(text)
-    if span and not (span[1] == "" and span[2].lower().startswith(("week", "month"))):
+    of_calendar = span and span[1] == "" and re.match(r"(?:last|previous) (?:week|month)", span[0], re.IGNORECASE)
+    if span and not of_calendar:
         return Window(now - _length(span[1], span[2]), None)
     days = [_day(found[0], now) for found in _DAY.finditer(text)]
     clocks = [_clock_of(found) for found in _CLOCK.finditer(text)]

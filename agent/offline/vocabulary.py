@@ -10,7 +10,7 @@ import yaml
 
 @cache
 def vocabulary() -> Mapping[str, Mapping[str, re.Pattern[str]]]:
-    """For `metrics`, `groups` and `plain` words: what is meant, by pattern of how people call it."""
+    """For `metrics`, `groups`, `hurried` and `plain` words: what is meant, by pattern of how people call it."""
     text = (files("agent") / "phrases" / "vocabulary.yaml").read_text("utf-8")
     content: dict[str, dict[str, list[str]]] = yaml.safe_load(text)
     return {kind: {name: _any_of(words) for name, words in names.items()} for kind, names in content.items()}

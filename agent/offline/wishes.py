@@ -7,11 +7,13 @@ from datetime import datetime
 
 from agent.offline.entities import Entities, entities_in, masked
 from agent.offline.intents import SURE_FROM, UNSURE_BELOW, Guess, guesses
+from agent.offline.plainly import plainly, written_out
 from agent.offline.thread import Focus, Turn, focus_after
 from agent.offline.times import Window, end_in, window_in
 
 CHANGING = frozenset({"false_alarm", "expected", "real", "missed", "apply", "ingest", "cancel", "stage"})
 """Wishes whose calls store or change something: they need a sure reading."""
+_DESTRUCTIVE = frozenset({"apply", "cancel"})
 _WITHOUT_TOOLS = frozenset({"", "help", "off_topic", "approve"})
 _ABOUT_SHOWN = frozenset({"baseline_detail", "confidence", "false_alarm", "expected", "real"})
 _VERDICTS = frozenset({"false_alarm", "expected", "real"})
@@ -20,11 +22,24 @@ _QUESTION = re.compile(
     r"how|what|which|who|whose|why|when|where)\b"
 )
 """How a question begins once its courtesies are left out. It is no verdict: `are we certain it is noise` stores nothing."""
-_OF_THE_WALK = re.compile(
-    r"train|fit|learn|comput|calculat|baseline|scor|persist|featur|engineer|\brun|stage|step|walk|pipeline|analys|missing|"
-    r"\brest\b|remain|continu|finish|complet|proceed|resum|catch|up to date|current|update"
+_ONLY_WITH = {
+    "stage": re.compile(
+        r"train|fit|learn|comput|calculat|baseline|scor|persist|featur|engineer|\brun|stage|step|walk|pipeline|analys|missing|"
+        r"\brest\b|remain|continu|finish|complet|proceed|resum|catch|up to date|current|update"
+    ),
+    "apply": re.compile(
+        r"appl|activat|enact|implement|execut|deploy|\bput\b|\bmake\b|\bdo\b|\bgo (?:ahead|on|for)\b|\b(?:force|effect)|"
+        r"in place|\blive\b|roll|push|launch|ship|install|carry|switch|turn|proceed|\buse\b|\bset\b|bring|\byes\b"
+    ),
+    "cancel": re.compile(
+        r"cancel|stop|abort|kill|interrupt|terminat|halt|break|\bend\b|quit|discontinu|call(?:ed)? off|shut|take down|pull the"
+    ),
+}
+"""Words without which nothing is started, applied or stopped, however sure the classifier is."""
+_CALLED_OFF = re.compile(
+    r"\b(?:do not|must not|should not|never|not yet|forget|hold off|leave it|rather not|instead of|undo)\b"
 )
-"""Words without which no stage is started, however sure the classifier is."""
+"""Words after which nothing is applied or stopped: what is unsaid is not done, and three readings are offered."""
 _ABOUT_SUGGESTION = frozenset({"preview", "apply", "approve"})
 _ELLIPSIS = re.compile(
     r"^(?:(?:and|or|what about|how about|same|ok|okay|now|no|yes|then|also|for|of|on|in|with|the|please|i mean(?:t)?|show|do|"
@@ -46,17 +61,17 @@ class Wish:
 
 def wish_of(turns: Sequence[Turn], now: datetime) -> Wish:
     """The last turn's wish. Earlier turns say what short follow-ups and choices refer to."""
-    focus, turn = focus_after(turns[:-1]), turns[-1]
-    names = entities_in(turn.prompt, focus.devices)
-    wish = Wish("", turn.prompt, names, window_in(turn.prompt, now), end_in(turn.prompt, now))
+    focus, said = focus_after(turns[:-1]), written_out(turns[-1].prompt)
+    names = entities_in(said, focus.devices)
+    wish = Wish("", turns[-1].prompt, names, window_in(said, now), end_in(said, now))
     earlier = wish_of(turns[:-1], now) if len(turns) > 1 else None
     if earlier and not earlier.intent and earlier.offers and names.ordinal and names.ordinal <= len(earlier.offers):
         return replace(earlier, intent=earlier.offers[names.ordinal - 1], offers=())
-    if earlier and earlier.intent and _is_ellipsis(turn.prompt, names, focus):
+    if earlier and earlier.intent and _is_ellipsis(said, names, focus):
         return _continued(earlier, wish)
-    ranked = _ranked(turn.prompt, focus, names)
+    ranked = _ranked(said, focus, names)
     best = ranked[0]
-    if _clear(best, turn.prompt):
+    if _clear(best, said):
         return replace(wish, intent=best.intent)
     return replace(wish, offers=tuple(guess.intent for guess in ranked if guess.intent not in ("off_topic", "help"))[:3])
 
@@ -68,15 +83,18 @@ def needs_tools(turns: Sequence[Turn], now: datetime) -> bool:
 
 def likeliest(turns: Sequence[Turn], now: datetime) -> tuple[str, ...]:
     """All wishes, the one that the last turn most probably states first."""
-    focus, turn = focus_after(turns[:-1]), turns[-1]
-    ranked = _ranked(turn.prompt, focus, entities_in(turn.prompt, focus.devices))
+    focus, said = focus_after(turns[:-1]), written_out(turns[-1].prompt)
+    ranked = _ranked(said, focus, entities_in(said, focus.devices))
     return tuple(filter(None, dict.fromkeys((wish_of(turns, now).intent, *(guess.intent for guess in ranked)))))
 
 
 def _clear(best: Guess, said: str) -> bool:
     if len(re.findall(r"[a-z]{2,}", said.lower())) == 0:
         return False
-    if best.intent == "stage" and not _OF_THE_WALK.search(said.lower()):
+    plain = plainly(said)
+    if best.intent in _ONLY_WITH and not _ONLY_WITH[best.intent].search(plain):
+        return False
+    if best.intent in _DESTRUCTIVE and _CALLED_OFF.search(plain):
         return False
     return best.probability >= (SURE_FROM if best.intent in CHANGING else UNSURE_BELOW)
 

@@ -1,10 +1,14 @@
 """Scripted runs, their traces and reports, and the evaluation of a model."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.function import FunctionModel
 
 from agent import evaluation, reports, scripts
+from agent.models import chain
 
 SCRIPT = """
 title: Morning review
@@ -80,3 +84,42 @@ def test_a_line_that_is_no_case_is_named(tmp_path):
     (tmp_path / "cases.jsonl").write_text('{"id": "a", "conversation": ["x"]}\n{"id": 1}\n')
     with pytest.raises(scripts.ScriptError, match="line 2"):
         evaluation.read_cases(tmp_path / "cases.jsonl")
+
+
+@pytest.mark.anyio
+async def test_an_evaluation_tells_what_the_language_model_did_itself_and_can_be_kept(tmp_path, state, talk):
+    """Only the last question is put to it if so asked; the outcome is read back as it was written."""
+    asked = []
+
+    def fake(messages, _info):
+        asked.append(messages)
+        done = any(part.part_kind == "tool-return" for part in messages[-1].parts)
+        part = TextPart("It is 47 times too high.") if done else ToolCallPart("explain_anomaly", {"anomaly": "a-1a2b3c4d5e6f"})
+        return ModelResponse(parts=[part])
+
+    case = evaluation.Case(
+        id="a",
+        conversation=("Why was D-1042 flagged?", "Compared to what?"),
+        expect={"explain_anomaly": {"anomaly": "a-1a2b3c4d5e6f"}},
+    )
+    async with talk(state, chain([FunctionModel(fake, model_name="fake")], 5)) as conversation:
+        outcome = await evaluation.evaluate(case, conversation, last_only=True)
+    assert outcome.passed
+    assert (outcome.own.tool, outcome.own.arguments, outcome.own.unsupported) == (True, True, 1)
+    assert len(asked) == 2
+    (tmp_path / "kept.jsonl").write_text(f"{outcome.model_dump_json()}\n")
+    assert evaluation.outcomes_in(tmp_path / "kept.jsonl") == [outcome]
+    assert evaluation.outcomes_in(tmp_path / "none.jsonl") == []
+
+
+def test_a_line_that_is_no_outcome_is_named(tmp_path):
+    """So that a file that was cut off is not measured as if it were whole."""
+    (tmp_path / "kept.jsonl").write_text('{"case":\n')
+    with pytest.raises(scripts.ScriptError, match=r"kept\.jsonl, line 1"):
+        evaluation.outcomes_in(tmp_path / "kept.jsonl")
+
+
+@pytest.mark.parametrize(("name", "least"), [("demo", 35), ("acceptance", 20)])
+def test_the_shipped_cases_are_read_by_name(name, least):
+    """As the scripts of the package are."""
+    assert len(evaluation.read_cases(Path(name))) >= least

@@ -3,22 +3,23 @@
 import canned
 import pytest
 
-from server.domain import answers, suggestion
+from server.domain import suggestion
+from server.domain.answers import anomalies, causes, devices, explanation, incidents, normal, overview
 
 SHAPES = [
-    (answers.HealthReport, canned.health()),
-    (answers.IncidentCard, canned.card()),
-    (answers.IncidentDetail, canned.incident()),
-    (answers.Explanation, canned.explanation()),
-    (answers.AnomalyPage, canned.anomalies()),
-    (answers.PeerComparison, canned.peers("D-1", None)),
-    (answers.Timeline, canned.timeline("D-1", "x")),
-    (answers.ChangeReport, canned.changes()),
-    (answers.GroupRanking, canned.ranking("store", None)),
-    (answers.AtRiskPage, canned.at_risk()),
-    (answers.DriftReport, canned.drift()),
-    (answers.Overview, canned.overview()),
-    (answers.ScoreDistribution, canned.distribution()),
+    (overview.HealthReport, canned.health()),
+    (incidents.IncidentCard, canned.card()),
+    (incidents.IncidentDetail, canned.incident()),
+    (explanation.Explanation, canned.explanation()),
+    (anomalies.AnomalyPage, canned.anomalies()),
+    (devices.PeerComparison, canned.peers("D-1", None)),
+    (devices.Timeline, canned.timeline("D-1", "x")),
+    (causes.ChangeReport, canned.changes()),
+    (causes.GroupRanking, canned.ranking("store", None)),
+    (causes.AtRiskPage, canned.at_risk()),
+    (normal.DriftReport, canned.drift()),
+    (overview.Overview, canned.overview()),
+    (normal.ScoreDistribution, canned.distribution()),
     (suggestion.StandingSuggestion, canned.suggestion()),
     (suggestion.Preview, canned.preview("s-1")),
     (suggestion.Effect, canned.effect()),

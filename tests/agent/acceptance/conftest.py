@@ -54,6 +54,7 @@ class SeededConnector:
     """Opens it."""
 
     name = "seeded"
+    opens_paths = False
 
     def open(self, location: str, options: Mapping[str, str]) -> SeededSource:
         """The fleet that the synthetic connector would open."""

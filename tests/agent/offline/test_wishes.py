@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime
 
+import canned
 import pytest
 
-from agent.offline.plainly import plainly
-from agent.offline.thread import Turn
+from agent.offline.plainly import plainly, written_out
+from agent.offline.thread import Made, Turn
 from agent.offline.wishes import CHANGING, likeliest, wish_of
 
 NOW = datetime(2026, 3, 12, 8, 30, tzinfo=UTC)
@@ -43,6 +44,28 @@ def test_a_question_is_no_verdict(said):
 def test_nothing_is_started_without_a_word_of_the_walk(said):
     """However near it comes to `train again`."""
     assert wish(said) not in CHANGING - {"apply", "false_alarm"}
+
+
+@pytest.mark.parametrize("said", ["forget it", "do not apply it", "never apply that", "not yet, hold off", "leave it as it is"])
+def test_what_is_called_off_is_not_applied(said):
+    """The thread speaks of a suggestion, so that `apply it` would be near."""
+    drafted = Made("suggest_baseline_adjustments", {}, {"suggestions": [canned.suggestion()], "refused": [], "summary": ""})
+    assert wish_of([Turn("fix it", (drafted,)), Turn(said)], NOW).intent not in {"apply", "cancel"}
+
+
+@pytest.mark.parametrize("said", ["do not stop run demo-1", "never mind run demo-1", "leave run demo-1 alone"])
+def test_what_is_called_off_is_not_stopped(said):
+    """Nor anything that names no stopping at all."""
+    assert wish(said) != "cancel"
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [("seen b4?", "seen before?"), ("open nr 2", "open number 2"), ("model b4", "model b4"), ('device "b4"', 'device "b4"')],
+)
+def test_what_is_typed_in_a_hurry_is_written_out_unless_it_is_a_name(said, left):
+    """`b4` is no model, and `nr 2` the second one."""
+    assert written_out(said) == left
 
 
 def test_all_wishes_are_ranked_with_the_stated_one_first():
