@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from chainlit.context import context
+
 from chat_ui.approvals import Said, decide
 from chat_ui.client import Refused
 from chat_ui.desk import Desk, Talk
@@ -11,7 +13,7 @@ from chat_ui.screen import GOOD, WARNING, button, now, say
 from chat_ui.showing import explain_incident, show_dashboard, show_finding, show_incident, show_suggested, show_suggestion
 from chat_ui.uploading import ask_for_file, walk_upload
 from chat_ui.walking import followed
-from chat_ui.words import count, foreign, moment
+from chat_ui.words import count, foreign, moment, verdict_words
 
 Payload = Mapping[str, Any]
 Action = Callable[[Desk, Talk, Payload], Awaitable[None]]
@@ -56,7 +58,7 @@ async def _mark(_: Desk, talk: Talk, payload: Payload) -> None:
     until = f" The rule ends {moment(rule['until'], talk.zone)}." if rule else ""
     await say(
         GOOD,
-        f"{foreign(receipt['summary'], 300)}{until} Recorded as {talk.person.name}.",
+        f"{foreign(receipt['summary'], 300).replace(verdict, verdict_words(verdict))}{until} Recorded as {talk.person.name}.",
         *following,
         button("Dashboard", "dashboard"),
     )
@@ -97,6 +99,7 @@ async def _open(desk: Desk, talk: Talk, payload: Payload) -> None:
 
 async def _decide(desk: Desk, talk: Talk, payload: Payload) -> None:
     said = Said.of(payload)
+    talk.offered.mine.add(said.suggestion)
     try:
         outcome = await decide(talk.client, said)
     finally:
@@ -133,9 +136,14 @@ def told_of(applied: Payload) -> str:
     gone, come = sum(effect["removed"].values()), sum(effect["added"].values())
     rest = f" Still to do: {applied['next_tool']}." if applied["next_tool"] else ""
     return (
-        f"Applied: baseline version {applied['version_before']} → {applied['version_after']}. "
+        f"Applied: {_versions(applied)}. "
         f"{effect['alarms_before']:,} anomalous rows before, {then} after; {count(gone, 'row')} removed, {come:,} added.{rest}"
     )
+
+
+def _versions(applied: Payload) -> str:
+    before, after = applied["version_before"], applied["version_after"]
+    return f"baseline version {before} → {after}" if before != after else f"the baselines stay at version {after}"
 
 
 async def _stop(_: Desk, talk: Talk, payload: Payload) -> None:
@@ -143,7 +151,11 @@ async def _stop(_: Desk, talk: Talk, payload: Payload) -> None:
 
 
 async def _upload(_: Desk, talk: Talk, __: Payload) -> None:
-    await ask_for_file(talk)
+    try:
+        await ask_for_file(talk)
+    finally:
+        # asking begins a task again, which Chainlit ends below a message, not below a button: the page would wait for ever
+        await context.emitter.task_end()
 
 
 async def _walk(_: Desk, talk: Talk, payload: Payload) -> None:

@@ -70,28 +70,39 @@ class Offered:
     redraw: dict[str, list[Callable[[], Awaitable[None]]]] = field(
         default_factory=dict[str, list[Callable[[], Awaitable[None]]]]
     )
+    mine: set[str] = field(default_factory=set[str])
+    """Suggestions that this person has decided on: what became of them they are told by their own click."""
 
     def add(self, suggestion: str, redraw: Callable[[], Awaitable[None]]) -> None:
         """Watch a card."""
         self.redraw.setdefault(suggestion, []).append(redraw)
 
     async def close_decided(self, client: Client) -> dict[str, str]:
-        """Redraw the cards whose suggestion no longer waits, and watch them no more; what became of each.
+        """Redraw the cards whose suggestion no longer waits, and watch them no more; what became of those decided elsewhere.
 
         A server that does not answer closes nothing: not knowing is no decision.
         """
         closed: dict[str, str] = {}
         for suggestion in list(self.redraw):
             status = await _status(client, suggestion)
-            if status != "pending":
+            if status != "pending" and await self.redrawn(suggestion) and suggestion not in self.mine:
                 closed[suggestion] = status
-                await self.redrawn(suggestion)
         return closed
 
-    async def redrawn(self, suggestion: str) -> None:
-        """Draw all cards of a suggestion anew, and watch them no more."""
+    async def redrawn(self, suggestion: str) -> bool:
+        """Draw all cards of a suggestion anew, and watch those no more; whether all could be drawn.
+
+        What the server could not answer just now, while it trains for example, is drawn at the next look.
+        """
+        left: list[Callable[[], Awaitable[None]]] = []
         for redraw in self.redraw.pop(suggestion, []):
-            await redraw()
+            try:
+                await redraw()
+            except (Refused, Unreachable):
+                left.append(redraw)
+        if left:
+            self.redraw.setdefault(suggestion, []).extend(left)
+        return not left
 
 
 async def _status(client: Client, suggestion: str) -> str:

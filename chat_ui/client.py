@@ -21,6 +21,11 @@ class Refused(Exception):
         super().__init__(message)
         self.status, self.kind = status, kind
 
+    @property
+    def before_ingestion(self) -> bool:
+        """Whether a stage has to come first: asked of the whole fleet, that nothing was ingested yet."""
+        return self.kind == "StageNotReady"
+
 
 class Unreachable(Exception):
     """The server does not answer."""

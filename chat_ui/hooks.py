@@ -41,7 +41,6 @@ _COMMANDS: list[tuple[str, str, str]] = [
     ("upload", "Send a telemetry file of yours", "upload"),
 ]
 _AFTER_RESUME = 1.0
-_NOT_FOUND = 404
 
 
 def register(desk: Desk) -> None:
@@ -74,7 +73,8 @@ def _register_talk(desk: Desk) -> None:
     async def start() -> None:
         talk = await _begun(desk)
         if talk:
-            await _told(_first_sight(desk, talk))
+            # not awaited: as long as Chainlit's hook runs the page takes no question, and Enter would do nothing
+            _later(_told(_first_sight(desk, talk)))
 
     async def resume(thread: ThreadDict) -> None:
         await _resumed(desk, thread)
@@ -148,17 +148,21 @@ async def _first_sight(desk: Desk, talk: Talk) -> None:
     try:
         await show_dashboard(talk)
     except Refused as error:
-        if error.status != _NOT_FOUND:
+        if not error.before_ingestion:
             raise
         begin = button("Upload telemetry", "upload", main=True)
-        await say("an-card", f"There is no telemetry yet. {foreign(error, 300)}", begin)
-        return
+        await say("an-card", "There is no telemetry yet. Send a file of yours, and see what is anomalous in it.", begin)
+    else:
+        await _offer_again(desk, talk)
+    await (await _settings(desk, talk)).send()
+
+
+async def _offer_again(desk: Desk, talk: Talk) -> None:
     for suggestion in desk.opened.of(talk.person.name):
         if await talk.client.status(suggestion) == "pending":
             await show_suggestion(desk, talk, suggestion)
         else:
             desk.opened.remove(talk.person.name, suggestion)
-    await (await _settings(desk, talk)).send()
 
 
 async def _answered(desk: Desk, talk: Talk, said: cl.Message) -> None:

@@ -17,7 +17,7 @@ from chat_ui.charts.preview import by_day, by_verdict
 from chat_ui.client import Refused
 from chat_ui.desk import Desk, Talk
 from chat_ui.screen import WARNING, add, button, card, charts, now, replace, say, sheet, show
-from chat_ui.words import count, foreign, moment, span
+from chat_ui.words import count, feature_words, foreign, moment, sentence, span
 
 Payload = Mapping[str, Any]
 _MOST_CARDS = 3
@@ -126,8 +126,18 @@ async def approval_props(talk: Talk, suggestion: str) -> dict[str, Any]:
 
 
 async def _approval(talk: Talk, standing: Payload) -> dict[str, Any]:
-    in_force = (await talk.client.get("/detector"))["settings"] if standing["suggestion"]["settings"] else None
+    in_force = await _settings_in_force(talk) if standing["suggestion"]["settings"] else None
     return approval(standing, talk.person.name, talk.zone, in_force=in_force, refusal=talk.why_not("approve"))
+
+
+async def _settings_in_force(talk: Talk) -> Payload | None:
+    """The detector's settings now; None while there is no detector, as when a run trains another one."""
+    try:
+        return (await talk.client.get("/detector"))["settings"]
+    except Refused as error:
+        if error.status not in {404, 409}:
+            raise
+        return None
 
 
 def _before_and_after(preview: Payload | None) -> list[go.Figure]:
@@ -145,7 +155,7 @@ async def show_suggested(desk: Desk, talk: Talk, suggested: Payload) -> None:
         rest = [button(title_of(each)[:60], "open", suggestion=each["id"]) for each in found[_MOST_CARDS : _MOST_CARDS + 6]]
         await say("an-card", f"{count(len(found) - _MOST_CARDS, 'more suggestion')}. All are under /pending.", *rest)
     if not found:
-        reasons = list(dict.fromkeys(foreign(each["reason"], 300) for each in suggested["refused"]))[:3]
+        reasons = list(dict.fromkeys(sentence(foreign(each["reason"], 300)) for each in suggested["refused"]))[:3]
         await say(
             WARNING,
             f"Nothing to suggest yet. {' '.join(reasons) or foreign(suggested['summary'], 300)}",
@@ -218,7 +228,7 @@ async def show_baselines(talk: Talk) -> None:
         (
             each["level"],
             foreign(each["group"], 60) or "fleet",
-            each["feature"],
+            feature_words(each["feature"]),
             round(each["median"], 4),
             round(each["scale"], 4),
             each["n"],

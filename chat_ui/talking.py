@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, Mapping
+from time import monotonic
 from typing import Any
 
 import chainlit as cl
@@ -25,6 +26,8 @@ from chat_ui.screen import AUTHOR, now
 from chat_ui.words import foreign, quiet
 
 _MOST_ANSWER = 1500
+_PIECES_APART = 0.1
+"""Seconds. A browser draws the whole message anew for each piece: hundreds at once would keep it busy for seconds."""
 
 
 async def answer(desk: Desk, talk: Talk, question: str) -> None:
@@ -51,6 +54,7 @@ class _Shown:
     def __init__(self) -> None:
         self.message: cl.Message | None = None
         self.told = self.words = ""
+        self._held, self._sent = "", float("-inf")
         self._steps: dict[str, cl.Step] = {}
 
     async def follow(self, _: RunContext[Asking], events: AsyncIterable[AgentStreamEvent]) -> None:
@@ -64,6 +68,7 @@ class _Shown:
                 await self._stream(event.part.content)
             elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
                 await self._stream(event.delta.content_delta)
+        await self._send()
 
     async def tell_whole(self, text: str) -> None:
         """Show the answer where it was not streamed, or not as it ended."""
@@ -89,13 +94,21 @@ class _Shown:
         await step.update()
 
     async def _stream(self, piece: str) -> None:
-        if not piece:
-            return
         self.told += piece
+        self._held += piece
+        if monotonic() - self._sent >= _PIECES_APART:
+            await self._send()
+
+    async def _send(self) -> None:
+        """Show what came since the last time."""
+        if not self._held:
+            return
         if self.message is None:
             # a message that is streamed without having been sent has no time, and a resumed thread leaves it out
             self.message = cl.Message(content="", author=AUTHOR, created_at=f"{now():%Y-%m-%dT%H:%M:%S.%f}Z")
-        await self.message.stream_token(quiet(piece))
+        held, self._held = self._held, ""
+        await self.message.stream_token(quiet(held))
+        self._sent = monotonic()
 
 
 def outcome(content: Any, *, refused: bool) -> str:

@@ -30,14 +30,16 @@ async def ask_for_file(talk: Talk) -> None:
     if refusal:
         await say(WARNING, refusal)
         return
-    asked = cl.AskFileMessage(
-        content="A CSV or Parquet file of telemetry: a row for each device and time, with a header that names the columns.",
-        accept=_KINDS,
-        max_size_mb=MOST_MEGABYTES,
-        timeout=_PATIENCE,
-        author=AUTHOR,
-    )
-    sent = await asked.send()
+    # Chainlit keeps what it asked for by the step that it asked in, and refuses the file where there is none, as below a button
+    async with cl.Step(name="upload", type="run"):
+        asked = cl.AskFileMessage(
+            content="A CSV or Parquet file of telemetry: a row for each device and time, with a header that names the columns.",
+            accept=_KINDS,
+            max_size_mb=MOST_MEGABYTES,
+            timeout=_PATIENCE,
+            author=AUTHOR,
+        )
+        sent = await asked.send()
     if not sent:
         await say("an-card", "No file came; nothing has changed.")
         return
@@ -48,7 +50,7 @@ async def _taken(talk: Talk, name: str, path: Path) -> None:
     try:
         told = await talk.client.upload(name, path)
     except Refused as error:
-        await say(WARNING, f"Not taken: {foreign(error, 600)} Nothing has changed. Send /upload for another file.")
+        await say(WARNING, f"Not taken: {foreign(error, 600)} Nothing has changed.", button("Send another file", "upload"))
         return
     finally:
         path.unlink(missing_ok=True)
@@ -89,6 +91,6 @@ async def _fleet(talk: Talk) -> str:
     try:
         return (await talk.client.overview())["fleet"]
     except Refused as error:
-        if error.status != 404:
+        if not error.before_ingestion:
             raise
         return "default"

@@ -32,6 +32,29 @@ def _spelled(sign: str) -> str:
     return sign.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
+def sentence(text: str) -> str:
+    """Words of the server as a sentence of their own: begun large, ended with a full stop."""
+    told = text.strip()
+    return f"{told[:1].upper()}{told[1:]}{'' if told.endswith(('.', '!', '?', '…')) else '.'}" if told else ""
+
+
+_VERDICTS = {"unlabelled": "not judged"}
+
+
+def verdict_words(verdict: str) -> str:
+    """What people called an anomaly, as they say it."""
+    return _VERDICTS.get(verdict, verdict.replace("_", " "))
+
+
+_STATISTICS = {"mean": "mean", "std": "spread", "change": "change"}
+
+
+def feature_words(feature: str) -> str:
+    """A feature as its metric and what is taken of it: `Upload_mean` is the mean of Upload."""
+    metric, _, statistic = feature.rpartition("_")
+    return f"{metric}, {_STATISTICS[statistic]}" if metric and statistic in _STATISTICS else feature
+
+
 def number(value: Any, digits: int = 3) -> str:
     """A number to that many digits, thousands apart; a dash for none."""
     if value is None:

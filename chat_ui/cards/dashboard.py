@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chat_ui.cards.suggestion import title_of
-from chat_ui.words import UTC_ZONE, ago, count, foreign, moment, number, percent, span
+from chat_ui.words import UTC_ZONE, ago, count, foreign, moment, number, percent, sentence, span
 
 Payload = Mapping[str, Any]
 QUESTIONS = (
@@ -27,7 +27,7 @@ def dashboard(overview: Payload, zone: ZoneInfo = UTC_ZONE, *, again: bool = Fal
         "title": f"Fleet {foreign(overview['fleet'], 40)}",
         "freshness": f"last telemetry {moment(overview['telemetry_until'], zone)}, {ago(health['hours_since'])} · "
         f"window {span(overview['window'], zone)}",
-        "warnings": [foreign(each, 300) for each in health["warnings"]],
+        "warnings": [sentence(foreign(each, 300)) for each in health["warnings"]],
         "tiles": _tiles(overview),
         "incidents": [_incident(each, zone) for each in incidents],
         "incidentsNote": _how_many(page, len(incidents)),
@@ -53,7 +53,7 @@ def _tiles(overview: Payload) -> list[dict[str, str]]:
     flagged = detector["flagged"] if detector else {"count": 0, "of": 0}
     share = flagged["count"] / flagged["of"] if flagged["of"] else 0.0
     open_ones, pending = overview["incidents"]["total"], overview["suggestions_pending"]
-    trusted = overview["health"]["trusted"]
+    sound = overview["health"]["trusted"] and not overview["health"]["warnings"]
     return [
         _tile("Open incidents", f"{open_ones:,}", _muted(overview["incidents"]), "bad" if open_ones else "ok"),
         _tile("Anomalous rows", f"{flagged['count']:,}", f"{percent(share)} of {flagged['of']:,} rows"),
@@ -61,9 +61,9 @@ def _tiles(overview: Payload) -> list[dict[str, str]]:
         _tile("To decide", f"{pending:,}", "suggestions pending", "warn" if pending else ""),
         _tile(
             "Telemetry",
-            "sound" if trusted else "look first",
+            "sound" if sound else "look first",
             f"{percent(health['late_share'])} late, {kept_aside:,} of {health['rows_in']:,} kept aside",
-            "ok" if trusted else "warn",
+            "ok" if sound else "warn",
         ),
     ]
 
@@ -119,7 +119,7 @@ def budget(report: Payload) -> str:
     """How many anomalies the detector was told to expect, of its report."""
     settings = report["settings"]
     a_day = settings["alerts_per_day"]
-    return f"{number(a_day)} anomalies a day" if a_day else f"contamination {number(settings['contamination'])}"
+    return f"{number(a_day)} anomalies a day" if a_day else f"{number(100 * settings['contamination'])} % of rows"
 
 
 def _levels(version: Payload | None) -> list[dict[str, Any]]:

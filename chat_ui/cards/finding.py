@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chat_ui.words import UTC_ZONE, foreign, moment, number, percent
+from chat_ui.words import UTC_ZONE, feature_words, foreign, moment, number, percent, verdict_words
 
 Payload = Mapping[str, Any]
 _DAYS_AHEAD = 3
@@ -28,9 +28,9 @@ def finding(
         "band": told["band"],
         "text": foreign(_words(told), 1500),
         "note": foreign(_standing(told), 300),
-        "metrics": [_metric(each) for each in told["metrics"]],
+        "metrics": [_metric(each, told["device"]) for each in told["metrics"]],
         "lines": [foreign(each, 300) for each in (*_changes(told, zone), *_decisions(told, zone))],
-        "verdict": verdict.replace("_", " ") if verdict else "",
+        "verdict": verdict_words(verdict) if verdict else "",
         "blocked": blocked,
         "expires": (now.astimezone(zone) + timedelta(days=_DAYS_AHEAD)).date().isoformat(),
     }
@@ -55,17 +55,24 @@ def _standing(told: Payload) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _metric(each: Payload) -> dict[str, Any]:
+def _against(each: Payload, device: str) -> str:
+    """Whose baseline it is; the device's own needs no name."""
+    if not each["level"]:
+        return "raw features"
+    return "this device" if each["group"] == device else f"{each['level']} {each['group']}".strip()
+
+
+def _metric(each: Payload, device: str) -> dict[str, Any]:
     unit = f" {each['unit']}" if each["unit"] else ""
-    against = f"{each['level']} {each['group']}".strip() if each["level"] else "raw features"
-    version = f", version {each['version']}" if each["version"] else ""
+    against = _against(each, device)
+    version = f", version\u00a0{each['version']}" if each["version"] else ""
     return {
-        "feature": foreign(each["feature"], 60),
+        "feature": foreign(feature_words(each["feature"]), 60),
         "value": f"{number(each['value'])}{unit}",
         "typical": f"{number(each['typical'])}{unit}",
         "z": f"{each['z']:+.1f}",
-        "against": foreign(f"{against}, n={each['n']}{version}", 100),
-        "before": number(each["day_before"]),
+        "against": foreign(f"{against}, n\u00a0=\u00a0{each['n']:,}{version}", 100),
+        "before": number(each["day_before"]) + (unit if each["day_before"] is not None else ""),
         "share": f"{100 * min(max(each['share'], 0), 1):.0f}%",
         "above": each["direction"] == "above",
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chat_ui.words import UTC_ZONE, count, foreign, moment, number
+from chat_ui.words import UTC_ZONE, count, feature_words, foreign, moment, number, sentence, verdict_words
 
 Payload = Mapping[str, Any]
 _STATUS = {
@@ -25,7 +25,7 @@ def title_of(suggestion: Payload) -> str:
     if suggestion["kind"] == "detector_settings":
         return "Other settings of the detector"
     groups = sorted({_whom(each) for each in suggestion["adjustments"]})
-    features = ", ".join(sorted({each["feature"] for each in suggestion["adjustments"]}))
+    features = "; ".join(sorted({feature_words(each["feature"]) for each in suggestion["adjustments"]}))
     return foreign(f"Move what is normal for {', '.join(groups)}: {features}", 160)
 
 
@@ -34,7 +34,8 @@ def approval(
 ) -> dict[str, Any]:
     """Props of `Approval`, of a standing suggestion and its newest preview. `person` is who would decide.
 
-    `in_force` are the detector's settings now; `refusal` says why this person may not decide, and is empty if they may.
+    `in_force` are the detector's settings now, None where there is none. `refusal` says why this person may not decide; it is
+    empty if they may.
     """
     suggestion, preview, status = standing["suggestion"], standing["preview"], standing["status"]
     words, tone = _STATUS[status]
@@ -46,13 +47,13 @@ def approval(
         "status": words,
         "statusTone": tone,
         "statusNote": outcome(standing, zone),
-        "reason": foreign(suggestion["reason"], 900),
+        "reason": sentence(foreign(suggestion["reason"], 900)),
         "moves": [_move(each, zone) for each in suggestion["adjustments"][:20]],
-        "settings": _settings(suggestion["settings"], in_force or {}) if status in _OPEN else [],
+        "settings": _settings(suggestion["settings"], in_force) if status in _OPEN and in_force else [],
         "facts": _facts(standing, person, zone),
         "counts": _counts(preview),
         "totals": _totals(preview),
-        "gate": list(preview["gate"]) if preview else [],
+        "gate": [{**each, "detail": sentence(foreign(each["detail"], 300))} for each in preview["gate"]] if preview else [],
         "hidden": _hidden(preview),
         "removed": _examples(preview, "removed_examples", zone),
         "added": _examples(preview, "added_examples", zone),
@@ -121,7 +122,7 @@ def _whom(adjustment: Payload) -> str:
 
 def _move(each: Payload, zone: ZoneInfo) -> dict[str, str]:
     return {
-        "feature": foreign(each["feature"], 60),
+        "feature": foreign(feature_words(each["feature"]), 60),
         "group": foreign(_whom(each), 80),
         "now": number(each["base_median"], 4),
         "then": number(each["base_median"] + each["amount"], 4),
@@ -154,7 +155,7 @@ def _totals(preview: Payload | None) -> list[dict[str, str]]:
             "name": "After",
             "value": f"{preview['alarms_after']:,}",
             "note": f"{preview['alarms_after'] - preview['alarms_before']:+,}",
-            "tone": "ok",
+            "tone": "",
         },
         {"name": "Removed", "value": f"{gone:,}", "note": "would no longer be shown", "tone": ""},
         {
@@ -178,7 +179,7 @@ def _counts(preview: Payload | None) -> list[dict[str, Any]]:
     names = sorted({*preview["removed"], *preview["added"]})
     return [
         {
-            "verdict": name.replace("_", " "),
+            "verdict": verdict_words(name),
             "removed": f"{preview['removed'].get(name, 0):,}",
             "added": f"{preview['added'].get(name, 0):,}",
         }
@@ -204,7 +205,7 @@ def _examples(preview: Payload | None, kind: str, zone: ZoneInfo) -> list[dict[s
             "metric": foreign(row["metric"], 60),
             "before": number(row["severity_before"]),
             "after": number(row["severity_after"]),
-            "verdict": row["verdict"].replace("_", " "),
+            "verdict": verdict_words(row["verdict"]),
         }
         for row in preview[kind][:10]
     ]

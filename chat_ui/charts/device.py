@@ -72,17 +72,19 @@ def against_baseline(shown: Payload, moment: str) -> go.Figure:
     title = f"{shown['metric']} against its baseline"
     drawn = figure(traces, title, note, y="steps in percent", height=360, barmode="overlay", hovermode="closest")
     drawn.update_xaxes(title={"text": plain(f"{shown['metric']}{unit}"), "standoff": 4})
-    for words, value in _baseline_at(shown["points"], time):
-        drawn.add_vline(x=value, line={"color": WAS, "dash": "dot", "width": 1.5}, annotation_text=words)
+    typical = _baseline_at(shown["points"], time)
+    if typical:
+        # one word for line and band: with a word at each edge they lie over each other where the band is narrow
+        drawn.add_vrect(x0=typical["low"], x1=typical["high"], fillcolor=BAND, line_width=0, layer="below")
+        words = "typical ± 3 scales"
+        drawn.add_vline(x=typical["centre"], line={"color": WAS, "dash": "dot", "width": 1.5}, annotation_text=words)
     return drawn
 
 
-def _baseline_at(points: Any, time: datetime) -> list[tuple[str, float]]:
-    """The typical value and its band's edges at the last step up to a time, where they are known."""
+def _baseline_at(points: Any, time: datetime) -> Payload | None:
+    """The last step up to a time at which a typical value is known; None if there is none."""
     known = [each for each in points if each["centre"] is not None and datetime.fromisoformat(each["time"]) <= time]
-    if not known:
-        return []
-    return [(words, known[-1][end]) for words, end in (("low", "low"), ("typical", "centre"), ("high", "high"))]
+    return known[-1] if known else None
 
 
 def peers(shown: Payload) -> go.Figure:

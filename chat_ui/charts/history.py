@@ -27,7 +27,7 @@ def anomalies_by_day(overview: Payload, newest: int | None = None) -> go.Figure:
     )
     window = f"{names[0]} to {names[-1]}" if names else "no day"
     note = f"by day (UTC), {window}, n = {anomalies:,} of {rows:,} rows"
-    return figure([bars, line], "Anomalies over time", note, y="count")
+    return figure([bars, line], "Anomalies over time", note, y="rows · devices")
 
 
 def severities(scores: Payload) -> go.Figure:
@@ -41,7 +41,7 @@ def severities(scores: Payload) -> go.Figure:
     ]
     note = f"{span(scores['window'])}, n = {flagged['of']:,} rows, {flagged['count']:,} at or above the threshold"
     drawn = figure(traces, "Severity of all rows", note, y="rows (log)", barmode="overlay")
-    drawn.update_yaxes(type="log", dtick=1)
+    drawn.update_yaxes(type="log", dtick=1, tickformat="~s")
     drawn.update_xaxes(title={"text": "severity", "standoff": 4}, range=[0, 100])
     drawn.add_vline(
         x=scores["threshold_severity"], line={"color": BAD, "dash": "dash", "width": 1.5}, annotation_text="threshold"

@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from chat_ui.charts.style import BAD, NOW, WAS, figure
-from chat_ui.words import span
+from chat_ui.words import span, verdict_words
 
 Payload = Mapping[str, Any]
 
@@ -22,7 +22,7 @@ def by_day(preview: Payload) -> go.Figure:
         f"{_window(preview)}, by day, {preview['alarms_before']:,} now, {preview['alarms_after']:,} after, "
         f"n = {preview['rows']:,} rows"
     )
-    return figure(traces, "Before and after", note, y="anomalous rows", barmode="group")
+    return figure(traces, "Anomalous rows a day, before and after", note, y="anomalous rows", barmode="group")
 
 
 def _window(preview: Payload) -> str:
@@ -30,15 +30,14 @@ def _window(preview: Payload) -> str:
 
 
 def by_verdict(preview: Payload) -> go.Figure:
-    """Anomalies that would go (to the left) and come (to the right), by what people called them, of a preview."""
+    """Anomalies that would go and that would come, by what people called them, of a preview."""
     names = sorted({*preview["removed"], *preview["added"]}) or ["unlabelled"]
-    words = [name.replace("_", " ") for name in names]
+    words = [verdict_words(name) for name in names]
     traces = [
         go.Bar(
             y=words,
-            x=[-preview["removed"].get(name, 0) for name in names],
-            customdata=[preview["removed"].get(name, 0) for name in names],
-            hovertemplate="%{customdata} removed<extra></extra>",
+            x=[preview["removed"].get(name, 0) for name in names],
+            hovertemplate="%{x:,} removed<extra></extra>",
             name="removed",
             orientation="h",
             marker_color=NOW,
@@ -46,7 +45,7 @@ def by_verdict(preview: Payload) -> go.Figure:
         go.Bar(
             y=words,
             x=[preview["added"].get(name, 0) for name in names],
-            hovertemplate="%{x} added<extra></extra>",
+            hovertemplate="%{x:,} added<extra></extra>",
             name="added",
             orientation="h",
             marker_color=BAD,
@@ -56,6 +55,6 @@ def by_verdict(preview: Payload) -> go.Figure:
     note = (
         f"{_window(preview)}, n = {preview['rows']:,} rows: {gone:,} removed, {come:,} added, on {preview['devices']:,} devices"
     )
-    drawn = figure(traces, "By verdict", note, barmode="relative", hovermode="closest")
-    drawn.add_vline(x=0, line={"color": WAS, "width": 1})
+    drawn = figure(traces, "What would go and come, by verdict", note, barmode="group", bargap=0.45, hovermode="closest")
+    drawn.update_xaxes(title={"text": "anomalous rows", "standoff": 4}, tickformat=",d", rangemode="tozero")
     return drawn

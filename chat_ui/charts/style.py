@@ -16,7 +16,7 @@ NORMAL, BAD, WAS, NOW, BAND, PEERS = (
 )
 _INK = "#7b8794"
 _GRID = "rgba(128,138,150,0.18)"
-_LINE = 66
+_LINE, _TITLE_LINE = 46, 36
 _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
@@ -27,7 +27,7 @@ def figure(traces: Sequence[Any], title: str, note: str, *, y: str = "", height:
         # what a screen reader is told; `charts.js` puts it on the drawing
         meta={"summary": f"Chart: {title}. {note}. {_told(traces)}"},
         title={
-            "text": f"<b>{plain(title)}</b>{_small(note)}",
+            "text": f"<b>{_large(title)}</b>{_small(note)}",
             "font": {"size": 14, "color": _INK},
             "x": 0.015,
             "xref": "container",
@@ -39,7 +39,7 @@ def figure(traces: Sequence[Any], title: str, note: str, *, y: str = "", height:
         font={"family": _FONT, "size": 11, "color": _INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 52, "r": 14, "t": 46 + 14 * _small(note).count("<br>"), "b": 56},
+        margin={"l": 52, "r": 14, "t": 46 + 18 * _large(title).count("<br>") + 14 * _small(note).count("<br>"), "b": 56},
         height=height,
         hovermode="x unified",
         hoverlabel={"font": {"color": "#1f2933"}, "bgcolor": "#f5f7fa"},
@@ -53,9 +53,14 @@ def figure(traces: Sequence[Any], title: str, note: str, *, y: str = "", height:
     return drawn
 
 
+def _large(title: str) -> str:
+    """The title in lines that a phone's width holds."""
+    return "<br>".join(plain(line) for line in wrap(title, _TITLE_LINE))
+
+
 def _small(note: str) -> str:
-    """The note in smaller lines below the title, short enough for half the width of the page."""
-    lines = wrap(note, _LINE)
+    """The note in smaller lines below the title, short enough for a phone."""
+    lines = wrap(note.replace("n = ", "n\u00a0=\u00a0"), _LINE)
     return "".join(f"<br><span style='font-size:11px;color:{_INK}'>{plain(line)}</span>" for line in lines)
 
 

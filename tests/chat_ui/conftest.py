@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -96,9 +97,9 @@ def serving(fleet: Any) -> Callable[..., AbstractContextManager[Served]]:
     """Runs `anomalyst serve` over a home folder, with tokens, as long as a block lasts."""
 
     @contextmanager
-    def serve(home: Path, port: int | None = None, **environment: str) -> Iterator[Served]:
+    def serve(home: Path, port: int | None = None, tenant: str = "default", **environment: str) -> Iterator[Served]:
         port, token = port or free_port(), "anomalyst_for_tests"
-        listed = " ".join(f"{name}:{scopes}:default:{digest_of(token_of(name, token))}" for name, scopes in TOKENS.items())
+        listed = " ".join(f"{name}:{scopes}:{tenant}:{digest_of(token_of(name, token))}" for name, scopes in TOKENS.items())
         ready = f"http://127.0.0.1:{port}/readyz"
         with running(["serve", "--port", str(port)], ready, home, ANOMALYST_TOKENS__LISTED=listed, **environment):
             yield Served(f"http://127.0.0.1:{port}", token, fleet.new_normal)
@@ -126,27 +127,34 @@ class running:  # noqa: N801 - reads as `with running(...)`
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANOMALYST_", "CHAINLIT_"))}
         self._environment = {**kept, "ANOMALYST_HOME": str(home), **environment}
         self._process: subprocess.Popen[bytes] | None = None
+        # a file, not a pipe: nobody reads while it runs, and a full pipe would halt the process at its next line of log
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the block ends
 
     def __enter__(self) -> None:
         start = [sys.executable, "-c", "from server.cli import main; main()", *self._command]
-        self._process = subprocess.Popen(start, env=self._environment, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(start, env=self._environment, stderr=self._said)
         end = time.monotonic() + _WAIT
         while time.monotonic() < end and self._process.poll() is None:
             if _answers(self._url):
                 return
             time.sleep(0.1)
-        self._process.kill()
-        said = self._process.communicate()[1].decode()
-        pytest.fail(f"{self._command} did not start: {said[-2000:]}")
+        self._end(kill=True)
+        with self._said:
+            self._said.seek(0)
+            pytest.fail(f"{self._command} did not start: {self._said.read().decode()[-2000:]}")
 
     def __exit__(self, *_: object) -> None:
+        self._end()
+        self._said.close()
+
+    def _end(self, *, kill: bool = False) -> None:
         assert self._process is not None
-        self._process.terminate()
+        (self._process.kill if kill else self._process.terminate)()
         try:
-            self._process.communicate(timeout=10)
+            self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
 
 
 def _answers(url: str) -> bool:

@@ -127,3 +127,36 @@ async def test_the_servers_refusal_reaches_the_person_in_its_words(server: FakeS
         with pytest.raises(Refused, match="it was decided before") as refused:
             await client.decide("s-0123456789", approved=True, digest="d" * 32, reason="", override=[])
     assert (refused.value.status, refused.value.kind) == (409, "ApprovalStale")
+
+
+@pytest.mark.anyio
+async def test_a_card_that_could_not_be_drawn_is_drawn_at_the_next_look(server: FakeServer) -> None:
+    """The server refuses while it trains: the card is not lost, and is told of only once it shows what was decided."""
+    refusals = [Refused("there is no detector yet", 404)]
+
+    async def redraw() -> None:
+        if refusals:
+            raise refusals.pop()
+
+    offered = Offered()
+    offered.add("s-0123456789", redraw)
+    server.status = "approved"
+    async with server.client() as client:
+        assert await offered.close_decided(client) == {}
+        assert await offered.close_decided(client) == {"s-0123456789": "approved"}
+
+
+@pytest.mark.anyio
+async def test_who_decided_is_not_told_that_it_was_elsewhere(server: FakeServer) -> None:
+    """The look may come between the decision and its own words: the card is redrawn and nothing more is said."""
+    redrawn: list[str] = []
+
+    async def redraw() -> None:
+        redrawn.append("card")
+
+    offered = Offered(mine={"s-0123456789"})
+    offered.add("s-0123456789", redraw)
+    server.status = "applied"
+    async with server.client() as client:
+        assert await offered.close_decided(client) == {}
+    assert redrawn == ["card"]

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from chat_ui.cards.dashboard import dashboard, grounds
 from chat_ui.cards.finding import finding
 from chat_ui.cards.suggestion import approval, outcome, title_of
-from chat_ui.words import foreign, moment, number, quiet
+from chat_ui.words import feature_words, foreign, moment, number, quiet, sentence, verdict_words
 
 Answer = Callable[[str], dict[str, Any]]
 NOW = datetime(2025, 3, 23, 12, tzinfo=UTC)
@@ -48,7 +48,8 @@ def test_a_finding_shows_score_level_n_and_version(drawn: Answer) -> None:
     told = drawn("explanation")
     props = finding(told, NOW, in_incident=3)
     strongest = told["metrics"][0]
-    assert props["metrics"][0]["against"].endswith(f"n={strongest['n']}, version {strongest['version']}")
+    against = props["metrics"][0]["against"].replace("\u00a0", " ")  # kept on one line
+    assert against.endswith(f"n = {strongest['n']:,}, version {strongest['version']}")
     assert f"threshold {told['threshold']:.3g}" in props["note"]
     assert "Next:" not in props["text"]
     assert props["expires"] == "2025-03-26"
@@ -136,3 +137,23 @@ def test_numbers_and_times_are_readable() -> None:
     told = [number(each) for each in (None, 1234567, 0.123456, 12.5, 2.0, 0.00001)]
     assert told == ["-", "1,234,567", "0.123", "12.5", "2", "1.0e-05"]
     assert moment("2025-07-01T12:00:00Z", ZoneInfo("Europe/Berlin")) == "2025-07-01 14:00 CEST"
+
+
+def test_words_of_the_server_read_as_sentences() -> None:
+    """Begun large and ended; features and verdicts as people say them, and what has no such name as it is."""
+    assert sentence("the last row is old") == "The last row is old."
+    assert (feature_words("Upload_mean"), feature_words("heat_std"), feature_words("heat")) == (
+        "Upload, mean",
+        "heat, spread",
+        "heat",
+    )
+    assert (verdict_words("false_alarm"), verdict_words("unlabelled")) == ("false alarm", "not judged")
+
+
+def test_old_telemetry_is_not_called_sound(drawn: Answer) -> None:
+    """A warning above the tiles and a green word below it would contradict each other."""
+    overview = drawn("overview")
+    tiles = {each["name"]: each["value"] for each in dashboard(overview)["tiles"]}
+    assert tiles["Telemetry"] == ("look first" if overview["health"]["warnings"] else "sound")
+    quiet = {**overview, "health": {**overview["health"], "warnings": [], "trusted": True}}
+    assert {each["name"]: each["value"] for each in dashboard(quiet)["tiles"]}["Telemetry"] == "sound"

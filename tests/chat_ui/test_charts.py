@@ -18,8 +18,8 @@ Answer = Callable[[str], dict[str, Any]]
 
 
 def said(figure: go.Figure) -> str:
-    """The chart's title and note, tags left out."""
-    return re.sub(r"<[^>]*>", " ", str(figure.layout.title.text))
+    """The chart's title and note, tags and ends of lines left out."""
+    return re.sub(r"(<[^>]*>|\s)+", " ", str(figure.layout.title.text))
 
 
 def test_the_days_add_up_to_the_overviews_anomalies(drawn: Answer) -> None:
@@ -69,11 +69,11 @@ def test_before_and_after_are_the_previews_counts(drawn: Answer) -> None:
     assert (sum(now.y), sum(after.y)) == (preview["alarms_before"], preview["alarms_after"])
 
 
-def test_what_goes_stands_left_and_what_comes_right(drawn: Answer) -> None:
-    """Removed rows are drawn below zero, added ones above, by verdict."""
+def test_what_goes_stands_beside_what_comes(drawn: Answer) -> None:
+    """Removed and added rows by verdict, as counts: none is below zero."""
     figure = by_verdict({**drawn("preview"), "removed": {"false_alarm": 7}, "added": {"true": 2}})
     gone, come = figure.data
-    assert dict(zip(gone.y, gone.x, strict=True)) == {"false alarm": -7, "true": 0}
+    assert dict(zip(gone.y, gone.x, strict=True)) == {"false alarm": 7, "true": 0}
     assert dict(zip(come.y, come.x, strict=True)) == {"false alarm": 0, "true": 2}
 
 
@@ -111,8 +111,8 @@ def test_the_day_up_to_an_anomaly_stands_beside_its_baseline(drawn: Answer) -> N
     assert list(now.x) == [value for at, value in known if time - timedelta(days=1) < at <= time]
     assert list(before.x) == [value for at, value in known if at <= time - timedelta(days=1)]
     step = [each for each in shown["points"] if datetime.fromisoformat(each["time"]) <= time and each["centre"] is not None][-1]
-    lines = [shape.x0 for shape in against_baseline(shown, told["time"]).layout.shapes]
-    assert lines == [step["low"], step["centre"], step["high"]]
+    band, line = against_baseline(shown, told["time"]).layout.shapes
+    assert (band.x0, line.x0, band.x1) == (step["low"], step["centre"], step["high"])
 
 
 def test_the_newest_days_alone_can_be_drawn(drawn: Answer) -> None:

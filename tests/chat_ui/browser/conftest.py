@@ -60,20 +60,26 @@ class Watched:
             self.page.screenshot(path=f"{folder}/{name}.png", full_page=False)
 
     def ask(self, words: str) -> None:
-        """Type a question and send it, once the answer before it is there: until then Enter sends nothing."""
-        self.page.locator("#stop-button").wait_for(state="hidden")
+        """Type a question and send it once the page takes it: while an answer is under way Enter sends nothing."""
         self.page.locator("#chat-input").click()
         self.page.keyboard.insert_text(words)
+        self.page.locator("#chat-submit:not([disabled])").wait_for()
         self.page.keyboard.press("Enter")
 
     def answer(self, words: str) -> str:
-        """What the page says to a question, once it has said all."""
-        said = self.page.locator("[data-step-type=assistant_message]")
-        before = said.count()
+        """What the page says to a question, once it has said all: the first message below the question."""
+        asked = self.page.locator("[data-step-type=user_message]")
+        before = asked.count()
         self.ask(words)
-        said.nth(before).wait_for()
+        asked.nth(before).wait_for()
+        message = "*[@data-step-type='assistant_message']"
+        said = asked.nth(before).locator(f"xpath=(./descendant::{message} | ./following::{message})[1]")
+        # the first answer of a chat waits until its offline model has learned its phrases: seconds of work, minutes under load
+        said.wait_for(timeout=4 * PATIENCE)
+        # the first question makes a thread; before that the page shows no button to stop with
+        self.page.wait_for_url("**/thread/**")
         self.page.locator("#stop-button").wait_for(state="hidden")
-        return str(said.nth(before).inner_text())
+        return str(said.inner_text())
 
     def command(self, name: str, words: str = "") -> None:
         """Choose a command by typing it, then send it with the words."""
@@ -82,6 +88,18 @@ class Watched:
         self.page.keyboard.press("Enter")
         self.page.keyboard.type(words or " ")
         self.page.keyboard.press("Enter")
+
+    def choose(self, file: Path) -> None:
+        """Give the file to the chat once it asks for one; again where the page had not begun to listen yet."""
+        button = self.page.get_by_role("button", name="Browse Files")
+        button.last.wait_for()
+        for _ in range(5):
+            self.page.wait_for_timeout(1_000)
+            if button.count() == 0:
+                return
+            self.page.locator("#ask-button-input").last.set_input_files([])
+            self.page.locator("#ask-button-input").last.set_input_files(file)
+            self.page.wait_for_timeout(2_000)
 
     def outside(self, chat: Chat) -> set[str]:
         """Hosts that are not the chat's."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
-_WIDER = """() => [...document.querySelectorAll("body, .an, .an-card, .an-tiles, .an-row, .inline-plotly-container")]
+_WIDER = """() => [...document.querySelectorAll("body, .an, .an-card, .an-tiles, .an-row, .an-chip, .inline-plotly-container")]
   .filter(each => each.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(each => each.className)"""
 _UNNAMED = """() => [...document.querySelectorAll(".an button, .an input, .an select")]
   .filter(each => !(each.getAttribute("aria-label") || each.innerText || each.labels?.length)).length"""

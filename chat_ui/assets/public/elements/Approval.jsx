@@ -51,7 +51,7 @@ export default function Approval() {
         <div className="an-card">
           <div className="an-head"><h3>What would change</h3><span className="an-note">the stored window, re-scored: exactly what applying does</span></div>
           <div className="an-scroll"><table>
-            <thead><tr><th>Anomalies people called</th><th className="num">removed</th><th className="num">added</th></tr></thead>
+            <thead><tr><th>What people called them</th><th className="num">removed</th><th className="num">added</th></tr></thead>
             <tbody>{counts.map((row) => <tr key={row.verdict}><td>{row.verdict}</td><td className="num">{row.removed}</td><td className="num">{row.added}</td></tr>)}</tbody>
           </table></div>
           <Examples title={`Examples that would go (${removed.length})`} rows={removed} />

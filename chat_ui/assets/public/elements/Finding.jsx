@@ -34,7 +34,7 @@ export default function Finding() {
             <tbody>
               {metrics.map((row) => (
                 <tr key={row.feature}>
-                  <td className="keep">{row.feature}</td><td className="num keep">{row.value}</td><td className="num keep">{row.typical}</td><td className="num keep">{row.z}</td><td>{row.against}</td><td className="num">{row.before}</td>
+                  <td className="keep">{row.feature}</td><td className="num keep">{row.value}</td><td className="num keep">{row.typical}</td><td className="num keep">{row.z}</td><td className="against">{row.against}</td><td className="num">{row.before}</td>
                   <td><div className="an-bar" title={row.share} role="img" aria-label={`${row.share} of the score`}><i className={row.above ? "up" : ""} style={{ width: row.share }} /></div></td>
                 </tr>
               ))}
