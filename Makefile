@@ -41,15 +41,17 @@ demo-spark: setup ## walk a fleet on Spark on this machine and print what was fo
 
 test: setup ## run the fast tests
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
-	@# a process for each file: what one leaves in Playwright's event loop, the next one waits for; 5: all of its tests are slow
-	for file in tests/chat_ui/browser/test_*.py; do \
-	  $(BIN)/python -m pytest -m "browser and not slow" $$file || [ $$? -eq 5 ] || exit 1; \
-	done
+	@# a file's tests share servers and a walked fleet
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not slow" tests/chat_ui/browser
 
 soak: setup ## run the slow tests: kill loops, full disks, large fleets
-	@mkdir -p var
-	$(BIN)/python -m pytest -m "slow and not browser" --junitxml=var/soak.xml -o junit_family=xunit1 || true
-	$(BIN)/python scripts/soak_table.py var/soak.xml
+	@rm -rf var/soak; mkdir -p var/soak
+	@# a report for each file: what was found so far stays, whatever ends the rest
+	for file in $$(grep -rl "mark.slow" tests --include='test_*.py' | grep -v /browser/ | sort); do \
+	  $(BIN)/python -m pytest -q -m "slow and not browser" $$file -o junit_family=xunit1 \
+	    --junitxml=var/soak/$$(echo $$file | tr / -).xml || true; \
+	done
+	$(BIN)/python scripts/soak_table.py var/soak/*.xml
 
 check: setup ## lint, types, layering and docs
 	$(BIN)/ruff check .

@@ -1,13 +1,14 @@
-"""A summary of the slow tests, by promise: python scripts/soak_table.py REPORT.xml (what `pytest --junitxml` writes).
+"""A summary of the slow tests, by promise: python scripts/soak_table.py [--markdown] REPORT.xml... (`pytest --junitxml`).
 
-Which tests hold which promise is read from docs/promises.md. Ends non-zero if a promise's slow test failed or was not run.
+Which tests hold which promise is read from docs/promises.md. Of several reports, say one a file, a later one counts for the
+tests that are in both. Ends non-zero if a promise's slow test failed or was not run.
 """
 
 import re
 import sys
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +40,15 @@ def promised(page: Path = PAGE) -> Iterator[tuple[str, str, str, bool]]:
             yield from ((what, file, name, bool(slow)) for file, name, slow in _TEST.findall(line))
 
 
-def outcomes(report: Path) -> dict[tuple[str, str], Tally]:
+def outcomes(reports: Iterable[Path]) -> dict[tuple[str, str], Tally]:
     """By file and test, cases of parametrized tests together."""
+    found: dict[tuple[str, str], Tally] = {}
+    for report in reports:
+        found |= _outcomes(report)
+    return found
+
+
+def _outcomes(report: Path) -> dict[tuple[str, str], Tally]:
     found: dict[tuple[str, str], Tally] = defaultdict(Tally)
     for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
         file = case.attrib["classname"].replace(".", "/") + ".py"
@@ -56,28 +64,48 @@ def outcomes(report: Path) -> dict[tuple[str, str], Tally]:
     return found
 
 
-def say(line: str) -> None:
-    """One line of the table."""
-    sys.stdout.write(f"{line}\n")
+Row = tuple[str, str, str, str]
 
 
-def main(report: Path) -> int:
-    """Print the table; the number of promises that are not held."""
-    found, broken = outcomes(report), 0
-    say(f"{'promise':12}{'test':76}{'outcome':24}{'seconds':>8}")
-    for what, file, name, slow in promised():
-        tally = found.get((file, name), Tally())
+def table(found: Mapping[tuple[str, str], Tally]) -> tuple[list[Row], int]:
+    """Promise, test, outcome and seconds of each slow test of the page, then of each other test; and how many are not held."""
+    rows: list[Row] = []
+    broken, promises = 0, list(promised())
+    for what, file, name, slow in promises:
         if slow:
+            tally = found.get((file, name), Tally())
             broken += tally.failed > 0 or tally.outcome == "not run"
-            say(f"{what[:11]:12}{name[:75]:76}{tally.outcome:24}{tally.seconds:8.1f}")
-    named = {(file, name) for _, file, name, _ in promised()}
-    for (_, name), tally in sorted(found.items()):
-        if (_, name) not in named:
+            rows.append((what, name, tally.outcome, f"{tally.seconds:.1f}"))
+    named = {(file, name) for _, file, name, _ in promises}
+    for (file, name), tally in sorted(found.items()):
+        if (file, name) not in named:
             broken += tally.failed > 0
-            say(f"{'-':12}{name[:75]:76}{tally.outcome:24}{tally.seconds:8.1f}")
-    say(f"{sum(each.seconds for each in found.values()):.0f} s in all, {broken} not held")
+            rows.append(("-", name, tally.outcome, f"{tally.seconds:.1f}"))
+    return rows, broken
+
+
+def plain(rows: Iterable[Row]) -> Iterator[str]:
+    """Lines for a terminal."""
+    for what, name, outcome, seconds in (("promise", "test", "outcome", "seconds"), *rows):
+        yield f"{what[:11]:12}{name[:75]:76}{outcome:24}{seconds:>8}"
+
+
+def markdown(rows: Iterable[Row]) -> Iterator[str]:
+    """Lines for a page."""
+    yield from ("| promise | test | outcome | seconds |", "|---|---|---|---|")
+    for what, name, outcome, seconds in rows:
+        yield f"| {what} | {name.removeprefix('test_').replace('_', ' ')} | {outcome} | {seconds} |"
+
+
+def main(words: Sequence[str]) -> int:
+    """Print the table; the number of promises that are not held."""
+    found = outcomes(Path(word) for word in words if word != "--markdown")
+    rows, broken = table(found)
+    for line in markdown(rows) if "--markdown" in words else plain(rows):
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"\n{sum(each.seconds for each in found.values()):.0f} s in all, {broken} not held\n")
     return broken
 
 
 if __name__ == "__main__":
-    sys.exit(1 if main(Path(sys.argv[1])) else 0)
+    sys.exit(1 if main(sys.argv[1:]) else 0)

@@ -57,7 +57,7 @@ def test_the_summary_counts_cases_and_names_what_was_not_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A promise whose slow test failed or is missing from the report is not held; one that was skipped is told as such."""
-    page, report = tmp_path / "page.md", tmp_path / "report.xml"
+    page, report, later = tmp_path / "page.md", tmp_path / "report.xml", tmp_path / "later.xml"
     page.write_text(
         "| P1 | a | `tests/a.py::test_x` (slow), `tests/a.py::test_y` (slow) |\n| P2 | b | `tests/b.py::test_z` (slow) |\n"
     )
@@ -68,10 +68,19 @@ def test_the_summary_counts_cases_and_names_what_was_not_run(
         '<testcase classname="tests.c" name="test_other" time="1"/></testsuite></testsuites>'
     )
     monkeypatch.setattr(TABLE.promised, "__defaults__", (page,))
-    assert TABLE.main(report) == 2
+    assert TABLE.main([str(report)]) == 2
     told = capsys.readouterr().out
     assert "test_x" in told
     assert "1 failed, 1 passed" in told
     assert "1 skipped" in told
     assert "not run" in told
     assert "test_other" in told
+    later.write_text(
+        '<testsuite><testcase classname="tests.a" name="test_x[1]" time="1"/><testcase classname="tests.a" name="test_x[2]" '
+        'time="2"/><testcase classname="tests.b" name="test_z" time="4"/></testsuite>'
+    )
+    assert TABLE.main(["--markdown", str(report), str(later)]) == 0
+    told = capsys.readouterr().out
+    assert "| P1 | x | 2 passed | 3.0 |" in told
+    assert "| P2 | z | 1 passed | 4.0 |" in told
+    assert "8 s in all, 0 not held" in told
