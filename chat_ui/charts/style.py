@@ -24,7 +24,7 @@ def figure(traces: Sequence[Any], title: str, note: str, *, y: str = "", height:
     """The traces under a title, with a second, smaller line that says window, zone and n."""
     drawn = go.Figure(list(traces))
     drawn.update_layout(
-        # what a screen reader is told; `charts.js` puts it on the drawing
+        # what a screen reader is told; `page.js` puts it on the drawing
         meta={"summary": f"Chart: {title}. {note}. {_told(traces)}"},
         title={
             "text": f"<b>{_large(title)}</b>{_small(note)}",

@@ -61,10 +61,9 @@ class Watched:
 
     def ask(self, words: str) -> None:
         """Type a question and send it once the page takes it: while an answer is under way Enter sends nothing."""
-        self.page.locator("#chat-input").click()
-        self.page.keyboard.insert_text(words)
+        self.page.locator("#chat-input").fill(words)
         self.page.locator("#chat-submit:not([disabled])").wait_for()
-        self.page.keyboard.press("Enter")
+        self.page.locator("#chat-input").press("Enter")
 
     def answer(self, words: str) -> str:
         """What the page says to a question, once it has said all: the first message below the question."""

@@ -70,3 +70,16 @@ def test_an_empty_store_trains_nothing_and_begins_with_a_file(
             page.get_by_text("rows ingested.").wait_for(timeout=90_000)
             page.get_by_text("Open incidents, worst first").last.wait_for()
             assert [each["complete"] for each in empty.get("/runs")["runs"]] == [True]
+
+
+def test_words_typed_while_the_first_answer_makes_its_thread_are_kept(watched: Any, chat: Any) -> None:
+    """The page draws its input anew when it moves to the thread; the next question is still in it, and is sent from it."""
+    page = watched.page
+    watched.open(chat)
+    watched.ask("How many devices are there?")
+    page.keyboard.insert_text("Show me the worst 10 stores")
+    page.wait_for_url("**/thread/**")
+    page.locator("#stop-button").wait_for(state="hidden")
+    assert page.locator("#chat-input").input_value() == "Show me the worst 10 stores"
+    page.keyboard.press("Enter")
+    page.locator("[data-step-type=user_message]").nth(1).wait_for()

@@ -1,0 +1,29 @@
+// Tells a screen reader what a chart shows: the summary that was stored with it.
+const describe = () => {
+  for (const drawing of document.querySelectorAll(".js-plotly-plot:not([aria-label])")) {
+    const summary = drawing.layout?.meta?.summary
+    if (!summary) continue
+    drawing.setAttribute("role", "img")
+    drawing.setAttribute("aria-label", summary)
+  }
+}
+// The first answer of a chat makes a thread, and the page draws its input anew: what was typed meanwhile is kept.
+let input = null
+const keepDraft = () => {
+  const drawn = document.getElementById("chat-input")
+  if (!drawn || drawn === input) return
+  const draft = input?.value
+  input = drawn
+  if (!draft || drawn.value) return
+  // React takes a value that was set past it only from an event, and only if its own setter did not see it
+  Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(drawn, draft)
+  drawn.dispatchEvent(new Event("input", { bubbles: true }))
+  drawn.focus()
+}
+let waiting = false
+new MutationObserver(() => {
+  keepDraft()
+  if (waiting) return
+  waiting = true
+  setTimeout(() => { waiting = false; describe() }, 200)
+}).observe(document.documentElement, { childList: true, subtree: true })
