@@ -24,8 +24,8 @@ Tails: TypeAlias = tuple[Floats, Floats]
 """Quantiles by part, shape (2, quantiles), and by part the mean excess and the weight."""
 Model: TypeAlias = tuple[AbsoluteZ, Forest, Tails, float]
 """The detector and its threshold."""
-Made: TypeAlias = tuple[Floats, Singles, Floats, Floats, Floats]
-"""By reading: features, z-scores, share of known columns, score and credit by column."""
+Made: TypeAlias = tuple[Floats, Singles, Floats, npt.NDArray[np.int32], Floats, Floats]
+"""By reading: features, z-scores, share of known columns, cell of the profile, score and credit by column."""
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -72,8 +72,8 @@ def _share_out(credit: Floats, amount: float) -> None:
 @njit(nogil=True, cache=True, error_model="numpy")
 def score_readings(readings: Readings, rings: Rings, rules: Rules, expected: Expected, model: Model, made: Made) -> int:
     """From readings to scores in one call: fills all that is `made`; returns how many readings are done."""
-    features, z, known, scores, credit = made
+    features, z, known, cell, scores, credit = made
     done = take_readings(readings, 0, rings, rules, features)
-    normalize_readings(readings, rings[2], expected, (features, z, known))
+    normalize_readings(readings, rings[2], expected, (features, z, known, cell))
     hybrid_scores(z, model, scores, credit)
     return done

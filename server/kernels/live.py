@@ -123,21 +123,22 @@ def take_readings(readings: Readings, begin: int, rings: Rings, rules: Rules, fe
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def normalize_readings(readings: Readings, cursors: Ints, expected: Expected, made: tuple[Floats, Singles, Floats]) -> None:
-    """From features, fill z, shape (readings, columns), and the share of columns that are not missing, shape (readings,).
+def normalize_readings(
+    readings: Readings, cursors: Ints, expected: Expected, made: tuple[Floats, Singles, Floats, npt.NDArray[np.int32]]
+) -> None:
+    """From features, fill z, shape (readings, columns), and by reading the share of columns known and the profile's cell.
 
     Columns are every feature against its own level, then, where there are more, means against the cohort.
     """
-    features, z, known = made
+    features, z, known, cell = made
     device, time, _, _ = readings
     typical, deviation, hours = expected
     centre, scale = typical[0], typical[1]
     width = features.shape[1]
-    segment, cell = np.empty(len(device), np.int32), np.zeros(len(device), np.int32)
+    segment = np.empty(len(device), np.int32)
     for reading in range(len(device)):
         segment[reading] = device[reading]
-        if hours:
-            cell[reading] = (cursors[device[reading], 3] + 1) * hours + (time[reading] // _HOUR) % hours
+        cell[reading] = (cursors[device[reading], 3] + 1) * hours + (time[reading] // _HOUR) % hours if hours else 0
     fill_z(features.T, segment, centre[:, :width], scale[:, :width], deviation, cell, z[:, :width])
     means = z.shape[1] - width
     if means:

@@ -67,6 +67,7 @@ class _Room(NamedTuple):
     features: Floats
     z: npt.NDArray[np.float32]
     known: Floats
+    cell: npt.NDArray[np.int32]
     scores: Floats
     credit: Floats
 
@@ -86,7 +87,7 @@ class OneRowScorer:
         middle = float(self._trained.reference_scores[len(self._trained.reference_scores) // 2])
         self._middle, self._reach = middle, max(middle - self._trained.threshold, _TINY)
         names = [column.metric.name for column in self._columns]
-        self._columns_of = np.array([[i for i, name in enumerate(names) if name == metric] for metric in dict.fromkeys(names)])
+        self._columns_of = [[i for i, name in enumerate(names) if name == metric] for metric in dict.fromkeys(names)]
         self._spelled = [(column.metric.name, column.name, _is_logged(column)) for column in self._columns]
         self.refresh()
 
@@ -168,7 +169,7 @@ class OneRowScorer:
     def _resume(self, room: _Room, begin: int) -> None:
         """The same in several calls: after a ring was enlarged, or with a detector that is not the default one."""
         self._windows.take(room.readings, room.features, begin)
-        normalize_readings(room.readings, self._windows.rings[2], self._expected, (room.features, room.z, room.known))
+        normalize_readings(room.readings, self._windows.rings[2], self._expected, room[1:5])
         matrix = self._matrix(room)
         room.scores[:] = self._trained.scorer.score(matrix)
         flagged = np.flatnonzero(room.scores < self._trained.threshold)
@@ -195,26 +196,25 @@ class OneRowScorer:
         )
 
     def _contributions(self, room: _Room, row: int) -> tuple[Contribution, ...]:
-        credit = room.credit[row][self._columns_of]
-        total, strongest = credit.sum(axis=1), credit.argmax(axis=1)
-        share = total / max(float(total.sum()), _TINY)
-        order = np.argsort(-total, kind="stable")[:TOP_METRICS]
-        chosen = self._columns_of[order, strongest[order]]
-        # columns against the cohort follow the features, in the order of the features' means
-        feature, device = chosen % room.features.shape[1], room.readings[0][row]
-        fields = (
-            chosen,
-            room.features[row][feature],
-            self._typical.centre[device][chosen] + self._deviation(room, row)[feature],
-            room.z[row][chosen],
-            self._typical.level[device][chosen],
-            self._typical.n[device][chosen],
-            share[order],
-        )
-        return tuple(self._contribution(*field) for field in zip(*(field.tolist() for field in fields), strict=True))
+        # plain lists: a few dozen numbers are sooner added up than handed to numpy
+        credit = room.credit[row].tolist()
+        total = [sum([credit[column] for column in own]) for own in self._columns_of]
+        whole = max(sum(total), _TINY)
+        features, z, device = room.features[row], room.z[row], room.readings[0][row]
+        deviation = self._expected[1][room.cell[row]]
+        centre, level, n = self._typical.centre[device], self._typical.level[device], self._typical.n[device]
+        parts: list[Contribution] = []
+        for metric in sorted(range(len(total)), key=total.__getitem__, reverse=True)[:TOP_METRICS]:
+            column = max(self._columns_of[metric], key=credit.__getitem__)
+            # columns against the cohort follow the features, in the order of the features' means
+            feature = column % len(features)
+            typical = float(centre[column] + deviation[feature])
+            value, part = float(features[feature]), total[metric] / whole
+            parts.append(self._contribution(column, value, typical, float(z[column]), int(level[column]), int(n[column]), part))
+        return tuple(parts)
 
     def _contribution(
-        self, column: int, value: float, typical: float, z: float, level: int, n: float, share: float
+        self, column: int, value: float, typical: float, z: float, level: int, n: int, share: float
     ) -> Contribution:
         metric, feature, logged = self._spelled[column]
         return Contribution(
@@ -224,18 +224,9 @@ class OneRowScorer:
             typical=_shown(typical, logged=logged) if self._levels else None,
             z=z if math.isfinite(z) else 0.0,
             level=self._levels[level] if self._levels else None,
-            n=int(n),
+            n=n,
             share=share,
         )
-
-    def _deviation(self, room: _Room, row: int) -> Floats:
-        profile = self._baselines.profile if isinstance(self._baselines, BaselineSet) else None
-        if profile is None:
-            return self._expected[1][0]
-        code, time, _, _ = room.readings
-        return profile.deviation[
-            profile.cell(time[row : row + 1], self._windows.cohort[code[row : row + 1]].astype(np.int32))[0]
-        ]
 
     def _room(self, count: int) -> _Room:
         metrics, width = len(self._windows.plan.metrics), len(self._columns)
@@ -243,7 +234,7 @@ class OneRowScorer:
         known, scores = np.zeros((2, count))
         features, z = np.zeros((count, 3 * metrics)), np.zeros((count, width), np.float32)
         readings = (codes, times, np.zeros((count, metrics)), outcomes)
-        return _Room(readings, features, z, known, scores, np.zeros((count, width)))
+        return _Room(readings, features, z, known, np.zeros(count, np.int32), scores, np.zeros((count, width)))
 
 
 def _is_logged(column: DesignColumn) -> bool:
