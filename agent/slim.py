@@ -30,7 +30,7 @@ def named_arguments(turns: Sequence[Turn], now: datetime) -> Mapping[str, str]:
         "cohort": names.cohort,
         "group": names.cohort,
         "since": window and window.since and window.since.isoformat(),
-        "until": window and window.until and window.until.isoformat(),
+        "until": window and window.latest and window.latest.isoformat(),
         "around": window and window.around and window.around.isoformat(),
     }
     return {name: value for name, value in found.items() if value}

@@ -51,7 +51,7 @@ def times(wish: Wish) -> dict[str, str | None]:
     window = wish.window
     return {
         "since": window.since.isoformat() if window and window.since else None,
-        "until": window.until.isoformat() if window and window.until else None,
+        "until": window.latest.isoformat() if window and window.latest else None,
     }
 
 

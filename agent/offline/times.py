@@ -49,6 +49,13 @@ class Window:
     moment: datetime | None = None
 
     @property
+    def latest(self) -> datetime | None:
+        """The last moment in it, as tools take their `until`: a range up to midnight has nothing of the day after."""
+        if self.until is None or self.until.time() != time():
+            return self.until
+        return self.until - timedelta(microseconds=1)
+
+    @property
     def around(self) -> datetime | None:
         """The moment meant, or the middle of the range."""
         if self.moment or self.since is None or self.until is None:

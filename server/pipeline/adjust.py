@@ -15,7 +15,7 @@ from server.domain.baseline import Adjustment, Level, Statistic
 from server.domain.feedback import Feedback, Verdict
 from server.pipeline.baselines import BaselineSet, LevelStatistics
 from server.pipeline.displacement import Codes, Displacement, Flags, Rows, moment
-from server.pipeline.drift import BINS, psi, shares
+from server.pipeline.drift import BINS, psi_between
 
 _OFF = 2.0
 """Scales off from which a judged row's feature is taken to be why it was flagged."""
@@ -308,8 +308,7 @@ class _Drafter:
         before, after = self._rows.z[rows & ~now, feature], self._rows.z[rows & now, feature]
         if len(before) < BINS:
             return None
-        edges = np.unique(np.quantile(before, np.arange(1, BINS) / BINS))
-        return float(psi(shares(before, edges), shares(after, edges)))
+        return psi_between(np.sort(before), np.sort(after))
 
     def _onset(self, own: Flags, judged: Sequence[JudgedRow], feature: int, sign: float) -> int | None:
         """Microseconds at which the lasting displacement of those rows began; None if there is none that lasts.

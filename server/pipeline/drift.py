@@ -44,9 +44,9 @@ class _Some:
     cohort: Codes
     cell: Codes | None
 
-    def values(self, name: str, profile: Floats | None, moves: Sequence[Move]) -> Floats:
+    def values(self, column: Floats, profile: Floats | None, moves: Sequence[Move]) -> Floats:
         """A feature of these rows without its daily rhythm (`profile`, by cell) and without what was approved at their time."""
-        values = self.table.column(name)[self.rows]
+        values = column[self.rows]
         if profile is not None and self.cell is not None:
             values = values - profile[self.cell]
         time = self.table.time[self.rows]
@@ -56,12 +56,12 @@ class _Some:
         return values
 
     def by_group(self, values: Floats, level: LevelStatistics) -> list[Floats]:
-        """Finite values of a feature of these rows, split by the level's groups (the fleet, or cohorts)."""
+        """Finite values of a feature of these rows by the level's groups (the fleet, or cohorts), each sorted."""
         if level.level is Level.GLOBAL:
-            return [values[np.isfinite(values)]]
+            return [np.sort(values[np.isfinite(values)])]
         order, bounds = self._cohorts
         parts = np.split(values[order], bounds[1:-1])[: len(level.groups)]
-        found = [part[np.isfinite(part)] for part in parts]
+        found = [np.sort(part[np.isfinite(part)]) for part in parts]
         return found + [np.empty(0)] * (len(level.groups) - len(found))
 
     @cached_property
@@ -76,6 +76,12 @@ def psi(expected: Floats, actual: Floats) -> Floats:
     wanted, seen = np.maximum(expected, _FLOOR), np.maximum(actual, _FLOOR)
     index: Floats = ((seen - wanted) * np.log(seen / wanted)).sum(axis=-1)
     return index
+
+
+def psi_between(before: Floats, after: Floats) -> float:
+    """Population stability index of values against earlier ones, both sorted; bins are tenths of the earlier ones."""
+    edges = np.unique(_quantiles(before, np.arange(1, BINS) / BINS))
+    return float(psi(shares(before, edges), shares(after, edges)))
 
 
 def feature_drift(
@@ -119,10 +125,9 @@ def score_drift(scores: Floats, trained: Trained) -> ScoreDrift:
     expected_share = float(np.mean(reference < trained.threshold))
     if len(scores) == 0:
         return ScoreDrift(psi=0.0, share_flagged=0.0, expected_share=expected_share, median_shift=0.0, n=0)
-    edges = np.unique(np.quantile(reference, np.arange(1, BINS) / BINS))
-    low, middle, high = np.quantile(reference, (0.25, 0.5, 0.75))
+    low, middle, high = _quantiles(reference, np.array([0.25, 0.5, 0.75]))
     return ScoreDrift(
-        psi=float(psi(shares(reference, edges), shares(scores, edges))),
+        psi=psi_between(reference, np.sort(scores)),
         share_flagged=float(np.mean(scores < trained.threshold)),
         expected_share=expected_share,
         median_shift=float((np.median(scores) - middle) / max(high - low, np.finfo(float).tiny)),
@@ -145,8 +150,12 @@ def _one_feature(index: int, current: _Some, reference: _Some | None, baselines:
     profile = baselines.profile.deviation[:, index] if baselines.profile else None
     # of single devices and sites too little is moved to tell for a cohort
     moves = [move for move in moves_of(baselines) if move.feature == index and move.level in (Level.GLOBAL, Level.COHORT)]
-    values = current.values(name, profile, moves)
-    before = np.empty(0) if reference is None else reference.values(name, profile, moves)
+    column = current.table.column(name)
+    values = current.values(column, profile, moves)
+    before = np.empty(0)
+    if reference is not None:
+        same = reference.table is current.table
+        before = reference.values(column if same else reference.table.column(name), profile, moves)
     found: list[FeatureDrift] = []
     for level in (level for level in baselines.levels if level.level in (Level.GLOBAL, Level.COHORT)):
         groups = len(level.groups)
@@ -161,14 +170,24 @@ def _one_feature(index: int, current: _Some, reference: _Some | None, baselines:
 
 
 def _drift(name: str, level: LevelStatistics, group: int, z: Floats, was: Floats | None) -> FeatureDrift:
-    edges = _NORMAL_EDGES if was is None else np.unique(np.quantile(was, np.arange(1, BINS) / BINS))
-    wanted = np.full(BINS, 1 / BINS) if was is None else shares(was, edges)
-    index = float(psi(wanted, shares(z, edges)))
-    shift = float(np.median(z))
-    return FeatureDrift(feature=name, level=level.level, group=level.groups[group], psi=index, median_shift=shift, n=len(z))
+    """Drift of sorted z-scores against sorted ones of the reference."""
+    index = psi(np.full(BINS, 1 / BINS), shares(z, _NORMAL_EDGES)) if was is None else psi_between(was, z)
+    shift = float(_quantiles(z, np.array([0.5]))[0])
+    return FeatureDrift(
+        feature=name, level=level.level, group=level.groups[group], psi=float(index), median_shift=shift, n=len(z)
+    )
 
 
 def shares(values: Floats, edges: Floats) -> Floats:
-    """Share of values in each bin; a value on an edge is in the bin above it."""
-    counts = np.bincount(np.searchsorted(edges, values, "right"), minlength=len(edges) + 1)
-    return counts / max(len(values), 1)
+    """Share of sorted values in each bin; a value on an edge is in the bin above it."""
+    below = np.searchsorted(values, edges, "left")
+    return np.diff(below, prepend=0, append=len(values)) / max(len(values), 1)
+
+
+def _quantiles(values: Floats, shares: Floats) -> Floats:
+    """Quantiles of sorted values, interpolated as `numpy.quantile` does, which would look for their order once more."""
+    at = shares * (len(values) - 1)
+    low = np.floor(at).astype(np.int64)
+    lower, upper = values[low], values[np.ceil(at).astype(np.int64)]
+    found: Floats = lower + (at - low) * (upper - lower)
+    return found

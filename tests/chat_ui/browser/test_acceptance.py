@@ -221,12 +221,12 @@ def near(_: Any, text: str, __: dict[str, Any]) -> None:
 
 
 def tuesday(store: Any, text: str, _: dict[str, Any]) -> None:
-    """The count from midnight to midnight, both included as the server does, in a zone that is named."""
+    """The count of the day, without the next day's first hour, in a zone that is named."""
     now = datetime.now(UTC)
     day = (now - timedelta(days=(now.weekday() - 1) % 7 or 7)).replace(hour=0, minute=0, second=0, microsecond=0)
-    until = day + timedelta(days=1)
+    until = day + timedelta(days=1, microseconds=-1)
     total = store.get("/anomalies", since=day.isoformat(), until=until.isoformat(), limit=1)["total"]
-    assert f"{day:%a %Y-%m-%d} 00:00 to {until:%a %Y-%m-%d} 00:00" in text
+    assert f"{day:%a %Y-%m-%d} 00:00 to {until:%a %Y-%m-%d} 23:59" in text
     assert text.startswith(f"{total:,} anomal")
     assert "(UTC)" in text
 

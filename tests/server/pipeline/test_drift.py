@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from server.domain.baseline import Adjustment, Level
 from server.domain.settings import BaselineSettings
 from server.domain.telemetry import Members, Metric
 from server.pipeline.baselines import BaselineSet, compute_baselines
-from server.pipeline.drift import feature_drift, psi, score_drift
+from server.pipeline.drift import feature_drift, psi, psi_between, score_drift
 from server.pipeline.features import FeaturePlan
 from server.pipeline.table import FeatureTable, write_table
 
@@ -55,6 +56,18 @@ def test_psi_is_the_sum_over_bins_by_hand():
     assert psi(expected, actual) == pytest.approx(0.1 * np.log(0.6 / 0.5) - 0.1 * np.log(0.4 / 0.5))
     assert psi(expected, expected) == 0.0
     assert np.isfinite(psi(expected, np.array([0.0, 1.0])))
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+def test_psi_between_bins_by_the_earlier_tenths_and_ties_fall_above_an_edge(decimals):
+    """As numpy's quantiles and a count of each bin give it, for values that are equal often, sometimes and never."""
+    random = np.random.default_rng(3)
+    before, after = (np.sort(np.round(random.normal(shift, 2.0, 501), decimals)) for shift in (0.0, 0.7))
+    edges = [-np.inf, *np.unique(np.quantile(before, np.arange(1, 10) / 10)), np.inf]
+    share = [
+        np.array([np.mean((low <= values) & (values < high)) for low, high in pairwise(edges)]) for values in (before, after)
+    ]
+    assert psi_between(before, after) == pytest.approx(float(psi(*share)), rel=1e-12)
 
 
 def test_a_shift_of_one_cohort_is_named_with_its_size(tmp_path, plan):
