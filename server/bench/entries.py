@@ -171,7 +171,7 @@ def one_row(bench: "Bench", home: str, run: str) -> list[BenchRow]:
 
 
 def persisting(bench: "Bench") -> list[BenchRow]:
-    """Storing anomalies, against SQLModel's `add_all` into the same tables; both sides take turns inside one process."""
+    """Storing anomalies, against SQLModel's `add_all` of the same table's rows, one after the other in one process."""
     script = Path(__file__).resolve().parents[2] / "benchmarks" / "bulk_insert.py"
     names = ("anomalies into SQLite", "anomalies into PostgreSQL")
     if not script.exists():
