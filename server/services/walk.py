@@ -11,7 +11,7 @@ import structlog
 from server.domain.run import REQUIRES, Run, SourceSpec, Stage, StageRecord, StageStatus, require_ready
 from server.domain.settings import WalkSettings
 from server.domain.telemetry import Fleet
-from server.errors import AnomalystError, RunBusy
+from server.errors import AnomalystError, RunBusy, Unavailable
 from server.services.stages import Outcome, Stages
 from server.storage.base import Progress, Records
 
@@ -51,6 +51,7 @@ class Walk:
         Raises:
             StageNotReady: a prerequisite is missing or stale; the message names the verb to call next.
             RunBusy: the run is being walked by another call.
+            NotFound: there is no such run, or it was pruned meanwhile.
             Unavailable: a store cannot be reached.
             AnomalystError: the stage failed; the run says so, keeps what came before, and a later call tries again.
         """
@@ -73,6 +74,7 @@ class Walk:
         try:
             outcome = self._stages.verbs[stage](run, progress)
         except Exception as error:  # also a fault of ours: whoever reads the run later has to see that the stage failed
+            self._require_there(run)
             if stage is Stage.INGEST and run.is_fresh(stage):
                 raise  # what is ingested stays: a source that has gone since takes nothing back
             self._note_failure(run, _failure(stage, error, consumed, (started, self._clock())))
@@ -84,6 +86,11 @@ class Walk:
         if stage is Stage.INGEST:
             self._stages.let_go(run)
         return saved
+
+    def _require_there(self, run: Run) -> None:
+        """Raises NotFound if the run was pruned meanwhile, which says more than what broke for want of its files."""
+        with suppress(Unavailable):
+            self._records.run(run.fleet.tenant, run.id)
 
     def _note_failure(self, run: Run, failed: StageRecord) -> None:
         _log.warning("stage failed", run=run.id, stage=failed.stage.value, error=failed.error)

@@ -1,7 +1,9 @@
 """Pruning over real stores: what is old goes, what anything needs stays, and a death in between leaves nothing half gone."""
 
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,11 +16,11 @@ from server.domain.audit import AuditEntry
 from server.domain.feedback import Verdict
 from server.domain.identity import Principal
 from server.domain.retention import Pruned, Retention
-from server.domain.run import Run, SourceSpec
+from server.domain.run import Run, SourceSpec, Stage
 from server.domain.settings import DetectorSettings, WalkSettings
 from server.domain.suggestion import Suggestion, SuggestionKind
 from server.domain.telemetry import Fleet
-from server.errors import InvalidInput, NotFound, TelemetryPruned
+from server.errors import AnomalystError, InvalidInput, NotFound, TelemetryPruned
 from server.settings import Settings
 
 QUICK = WalkSettings(detector=DetectorSettings(n_estimators=10, contamination=0.02))
@@ -206,6 +208,29 @@ def test_a_death_between_rows_and_files_leaves_what_the_next_pruning_takes(home:
     assert home.prune(keep_runs=1).left_over > 10_000
     assert home.folders() == ["of-another-home", "shop-2"]
     assert home.prune(keep_runs=1).left_over == 0
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2, 0.3])
+def test_a_run_that_is_walked_again_while_it_is_pruned_is_whole_or_gone(home: Home, delay: float) -> None:
+    """Whichever comes first; whoever walks it hears why it ended, and the next pruning leaves no file of it."""
+
+    def walk_again() -> None:
+        for stage in (Stage.BASELINES, Stage.TRAIN, Stage.SCORE, Stage.PERSIST):
+            home.app.walk.run_stage("default", "shop-0", stage)
+
+    with ThreadPoolExecutor() as pool:
+        walking = pool.submit(walk_again)
+        time.sleep(delay)
+        pruned = {each.run for each in home.prune(keep_runs=1, telemetry_older_than=timedelta(days=1)).runs}
+        failed = walking.exception()
+    assert failed is None or isinstance(failed, AnomalystError), failed
+    home.prune(keep_runs=2)
+    assert home.runs() == home.folders()
+    if "shop-0" in pruned:
+        assert "shop-0" not in home.runs()
+        assert anomalies(home, "shop-0") == 0
+    home.app.walk.advance("default", "shop-2")
+    assert anomalies(home, "shop-2") > 0
 
 
 def test_files_stay_if_another_tenant_has_a_run_of_that_name(home: Home) -> None:
