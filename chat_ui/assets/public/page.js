@@ -1,3 +1,5 @@
+// Light or dark as the person's system is, until they choose: Chainlit's own setting knows only one of the two.
+localStorage.getItem("vite-ui-theme") ?? localStorage.setItem("vite-ui-theme", "system")
 // Tells a screen reader what a chart shows: the summary that was stored with it.
 const describe = () => {
   for (const drawing of document.querySelectorAll(".js-plotly-plot:not([aria-label])")) {
@@ -19,6 +21,13 @@ const keepDraft = () => {
   Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(drawn, draft)
   drawn.dispatchEvent(new Event("input", { bubbles: true }))
   drawn.focus()
+}
+// A card brings itself into view once: the page draws it anew whenever something comes below it, and would go back to it.
+const shown = new Set()
+window.anomalystShow = (card, drawn, block) => {
+  if (!card || shown.has(drawn) || Date.now() - drawn > 20_000) return
+  shown.add(drawn)
+  card.scrollIntoView({ block, behavior: "smooth" })
 }
 let waiting = false
 new MutationObserver(() => {

@@ -83,3 +83,17 @@ def test_words_typed_while_the_first_answer_makes_its_thread_are_kept(watched: A
     assert page.locator("#chat-input").input_value() == "Show me the worst 10 stores"
     page.keyboard.press("Enter")
     page.locator("[data-step-type=user_message]").nth(1).wait_for()
+
+
+def test_the_page_stays_with_the_answer(watched: Any, chat: Any, pending: Any) -> None:
+    """A card that was opened before is drawn anew as charts come below it, and does not take the page back to itself."""
+    page, suggestion = watched.page, pending()
+    watched.open(chat)
+    watched.answer("What needs my attention this morning?")
+    watched.open_card(suggestion).wait_for()
+    charts = page.locator(".js-plotly-plot").count()
+    watched.answer("Which stores are worst?")
+    page.locator(".js-plotly-plot").nth(charts).wait_for()
+    page.wait_for_timeout(1_500)
+    asked = page.locator("[data-step-type=user_message]").last.bounding_box()
+    assert 0 <= asked["y"] < page.viewport_size["height"] / 2

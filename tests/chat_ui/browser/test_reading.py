@@ -66,6 +66,16 @@ def test_words_stand_out_in_both_schemes(browsing: Any, chat: Any, scheme: str) 
     assert watched.page.evaluate(_FAINT, 4.5) == []
 
 
+def test_light_or_dark_as_the_system_is_until_the_person_chooses(browsing: Any, chat: Any) -> None:
+    """A fresh browser follows its system; a choice outlives a reload."""
+    watched = browsing(color_scheme="dark")
+    watched.open(chat)
+    assert "dark" in watched.page.locator("html").get_attribute("class")
+    watched.page.evaluate("localStorage.setItem('vite-ui-theme', 'light')")
+    watched.open(chat)
+    assert "light" in watched.page.locator("html").get_attribute("class")
+
+
 def test_keyboard_and_screen_reader_reach_everything(watched: Any, chat: Any, served: Any) -> None:
     """Every button and field has a name, charts say what they show, and an incident is explained without a mouse."""
     page = watched.page

@@ -14,7 +14,7 @@ export default function Approval() {
   const { suggestion, digest, preview, title, status, statusTone, statusNote, reason, moves, settings, facts, counts, totals, gate, hidden, removed, added, canDecide, blocked, overrides, refusal, drawn } = props
   const top = useRef(null)
   // a card that was drawn just now comes into view; one of a resumed thread stays where it is
-  useEffect(() => { if (Date.now() - drawn < 20000) top.current?.scrollIntoView({ block: "start", behavior: "smooth" }) }, [])
+  useEffect(() => { window.anomalystShow(top.current, drawn, "start") }, [])
   const [why, setWhy] = useState("")
   const [accepted, setAccepted] = useState([])
   const [busy, setBusy] = useState("")

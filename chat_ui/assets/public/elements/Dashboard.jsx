@@ -18,7 +18,7 @@ const Buttons = ({ row }) => {
 export default function Dashboard() {
   const { title, freshness, warnings, tiles, incidents, incidentsNote, pending, again, drawn } = props
   const top = useRef(null)
-  useEffect(() => { if (again && Date.now() - drawn < 20000) top.current?.scrollIntoView({ block: "start", behavior: "smooth" }) }, [])
+  useEffect(() => { if (again) window.anomalystShow(top.current, drawn, "start") }, [])
   return (
     <section className="an" ref={top} style={{ scrollMarginTop: "4rem" }} aria-label="Fleet dashboard">
       <div className="an-head" style={{ marginBottom: 0 }}>

@@ -6,7 +6,7 @@ export default function Finding() {
   const { anomaly, incident, incidentCount, title, severity, band, lines, text, metrics, note, verdict, blocked, expires, drawn } = props
   const top = useRef(null)
   // a card that was drawn just now comes into view; one of a resumed thread stays where it is
-  useEffect(() => { if (Date.now() - drawn < 20000) top.current?.scrollIntoView({ block: "start", behavior: "smooth" }) }, [])
+  useEffect(() => { window.anomalystShow(top.current, drawn, "start") }, [])
   const [said, setSaid] = useState("")
   const [why, setWhy] = useState("")
   const [until, setUntil] = useState(expires)

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "react"
 export default function Said() {
   const { tone, text, buttons, form, drawn } = props
   const top = useRef(null)
-  useEffect(() => { if (Date.now() - drawn < 20000) top.current?.scrollIntoView({ block: "nearest", behavior: "smooth" }) }, [])
+  useEffect(() => { window.anomalystShow(top.current, drawn, "nearest") }, [])
   const [busy, setBusy] = useState(false)
   const [fields, setFields] = useState(form ? form.values : {})
   const act = async (each) => {
