@@ -26,6 +26,11 @@ _QUOTED_DEVICE = re.compile(r"\bdevice (?:is )?(?:named |called )?[\"'â€œ]([^\"â
 _DEVICE = re.compile(r"\b([a-z]{1,4}-\d{3,}|d\d{3,})\b", re.IGNORECASE)
 _DEVICE_NUMBER = re.compile(r"\b(?:device|unit|handheld) #?(\d{2,})\b", re.IGNORECASE)
 _DEVICE_WORD = re.compile(r"\b(?:device|unit|handheld|machine) ((?=[\w-]*\d)[\w-]*[a-z-][\w-]*)\b", re.IGNORECASE)
+_FLAGGED = re.compile(
+    r"(?:(?<=\bwhy was )|(?<=\bwhy is ))((?!store-)(?=[\w.:-]*\d)[\w.:-]*[a-z][\w.:-]*)(?= (?:flagged|reported|marked)\b)",
+    re.IGNORECASE,
+)
+_DEVICES = (_QUOTED_DEVICE, _DEVICE, _DEVICE_NUMBER, _DEVICE_WORD, _FLAGGED)
 _STORE = re.compile(r"\b(?:store|shop|branch|site|location)[ -]?#?(\d{1,5})\b", re.IGNORECASE)
 _MODEL = re.compile(r"\b((?!v\d)(?:[A-Za-z]{1,7}-?[A-Z]?\d{1,3}))(?:s\b|['\u2019]s\b|\b)")
 _NOT_MODELS = re.compile(
@@ -90,7 +95,7 @@ def device_in(text: str, known: Collection[str] = ()) -> tuple[str | None, str]:
     for name in sorted(known, key=len, reverse=True):
         if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text, re.IGNORECASE):
             return name, re.sub(re.escape(name), " ", text, flags=re.IGNORECASE)
-    for pattern in (_QUOTED_DEVICE, _DEVICE, _DEVICE_NUMBER, _DEVICE_WORD):
+    for pattern in _DEVICES:
         found = pattern.search(text)
         if found and not any(each.fullmatch(found[1]) for each in _ID.values()) and not found[1].lower().startswith("store-"):
             return _spelled(found[1], pattern), text[: found.start(1)] + " " + text[found.end(1) :]
@@ -119,7 +124,7 @@ def masked(text: str, known: Collection[str] = ()) -> str:
 def _without_devices(text: str, known: Collection[str]) -> str:
     for name in sorted(known, key=len, reverse=True):
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", " devicename ", text, flags=re.IGNORECASE)
-    for pattern in (_QUOTED_DEVICE, _DEVICE, _DEVICE_NUMBER, _DEVICE_WORD):
+    for pattern in _DEVICES:
         text = pattern.sub(" devicename ", text)
     return text
 
