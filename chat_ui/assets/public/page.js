@@ -27,7 +27,8 @@ const shown = new Set()
 window.anomalystShow = (card, drawn, block) => {
   if (!card || shown.has(drawn) || Date.now() - drawn > 20_000) return
   shown.add(drawn)
-  card.scrollIntoView({ block, behavior: "smooth" })
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches
+  card.scrollIntoView({ block, behavior: still ? "instant" : "smooth" })
 }
 let waiting = false
 new MutationObserver(() => {
