@@ -96,15 +96,24 @@ def digest(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
     return found.hexdigest()
 
 
-def pour(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: Path) -> None:
-    """Write a member as a file that is whole or absent, and on disk when this returns."""
+def pour(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: Path, checksum: str) -> bool:
+    """Write a member as a file that is whole and on disk when this returns; False, and no file, if its sha256 is another."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    with partial.open("wb") as file:
-        file.writelines(_pieces(tar, entry))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    found = hashlib.sha256()
+    try:
+        with partial.open("wb") as file:
+            for piece in _pieces(tar, entry):
+                found.update(piece)
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        if found.hexdigest() != checksum:
+            return False
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return True
 
 
 def sync(folder: Path) -> None:

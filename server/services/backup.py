@@ -7,6 +7,7 @@ it is made anew from the records.
 
 import re
 import shutil
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from server.services.archive import Manifest
 from server.storage.base import ArtifactStore, Records, TelemetryStore
 
 RECORDS, TELEMETRY = "records.sqlite", "telemetry.duckdb"
+_OTHER_BYTES = "its bytes are not those that were backed up"
 _ARTIFACT = re.compile(r"artifacts/([a-z0-9][a-z0-9-]{0,63})/([a-z][a-z0-9_]{0,63}-[0-9a-f]{64}(?:\.[a-z0-9]{1,16}){1,3})")
 
 
@@ -65,15 +67,9 @@ def verify(file: Path) -> Manifest:
     """
     with archive.opened(file) as tar:
         manifest = archive.manifest(tar, file)
-        awaited = {member.name: member for member in manifest.members}
-        for entry in archive.entries(tar, file):
-            member = awaited.pop(entry.name, None)
-            if member is None or not entry.isfile() or not _known(entry.name):
-                raise archive.damaged(file, entry.name, "it is not one of those that were backed up")
-            if archive.digest(tar, entry) != member.sha256:
-                raise archive.damaged(file, entry.name, "its bytes are not those that were backed up")
-    if awaited:
-        raise archive.damaged(file, next(iter(awaited)), "it is missing")
+        for entry, checksum in _members(tar, manifest, file):
+            if archive.digest(tar, entry) != checksum:
+                raise archive.damaged(file, entry.name, _OTHER_BYTES)
     return manifest
 
 
@@ -99,7 +95,7 @@ def restore(file: Path, places: Places, aside: Path, *, force: bool) -> Manifest
     if there and not force:
         raise InvalidInput(f"there are stores already: {there[0]}. Name an empty --home, or --force to move them aside.")
     try:
-        _put_in_place(file, places, there, aside)
+        _put_in_place(file, manifest, places, there, aside)
     except OSError as error:
         raise Unavailable(f"the backup could not be put in place: {error.strerror}. Mend that, then restore again.") from error
     return manifest
@@ -117,13 +113,29 @@ def _verified(artifacts: ArtifactStore) -> tuple[dict[str, Path], list[str]]:
     return found, damaged
 
 
-def _put_in_place(file: Path, places: Places, there: list[Path], aside: Path) -> None:
+def _members(tar: tarfile.TarFile, manifest: Manifest, file: Path) -> Iterator[tuple[tarfile.TarInfo, str]]:
+    """The archive's members, each with its checksum. Raises `ArtifactDamaged` for one that is unknown, and at the end for one
+    that is missing."""
+    awaited = {member.name: member.sha256 for member in manifest.members}
+    for entry in archive.entries(tar, file):
+        checksum = awaited.pop(entry.name, None)
+        if checksum is None or not entry.isfile() or not _known(entry.name):
+            raise archive.damaged(file, entry.name, "it is not one of those that were backed up")
+        yield entry, checksum
+    if awaited:
+        raise archive.damaged(file, next(iter(awaited)), "it is missing")
+
+
+def _put_in_place(file: Path, manifest: Manifest, places: Places, there: list[Path], aside: Path) -> None:
+    """Checks every member once more as it is written: whoever can write the file may have done so since it was verified."""
     places.telemetry.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=places.telemetry.parent, prefix=".restore-") as folder, archive.opened(file) as tar:
         fresh = Path(folder)
-        for entry in archive.entries(tar, file):
+        for entry, checksum in _members(tar, manifest, file):
             found = _ARTIFACT.fullmatch(entry.name)
-            archive.pour(tar, entry, places.artifacts / found[1] / found[2] if found else fresh / entry.name)
+            place = places.artifacts / found[1] / found[2] if found else fresh / entry.name
+            if not archive.pour(tar, entry, place, checksum):
+                raise archive.damaged(file, entry.name, _OTHER_BYTES)
         for path in there:
             aside.mkdir(parents=True, exist_ok=True)
             shutil.move(path, aside / path.name)

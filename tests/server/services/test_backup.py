@@ -1,5 +1,6 @@
 """Back up and restore on real stores: what comes back is what was there, and nothing that is not is ever put in place."""
 
+import shutil
 import sqlite3
 import tarfile
 from collections.abc import Iterator
@@ -103,6 +104,36 @@ def test_a_flipped_byte_is_refused_by_name_and_changes_nothing(stored: tuple[App
         with pytest.raises(ArtifactDamaged, match=entry.name):
             restored(damaged, tmp_path / "home")
         assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("name", ["records.sqlite", "telemetry.duckdb", "artifacts/"])
+def test_a_file_that_is_swapped_after_it_was_verified_replaces_nothing(
+    stored: tuple[App, Run, Path], fleet_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Each member is checked once more as it is written; the stores that were there are as they were."""
+    file, home = tmp_path / "whole.tar", tmp_path / "home"
+    shutil.copy(stored[2], file)
+    with opened(home) as app:
+        run = walked(app, fleet_file)
+        before = answers(app, run)
+
+    def verify_and_swap(path: Path) -> Manifest:
+        manifest = verify(path)
+        with tarfile.open(path) as tar:
+            at = next(entry.offset_data + entry.size // 2 for entry in tar if entry.name.startswith(name))
+        with path.open("r+b") as swapped:
+            swapped.seek(at)
+            byte = swapped.read(1)
+            swapped.seek(at)
+            swapped.write(bytes([byte[0] ^ 1]))
+        return manifest
+
+    monkeypatch.setattr("server.services.backup.verify", verify_and_swap)
+    with pytest.raises(ArtifactDamaged, match="not those that were backed up"):
+        restored(file, home, force=True)
+    with opened(home) as app:
+        assert answers(app, run) == before
+    assert not [path for path in home.rglob("*") if "partial" in path.name or ".restore" in path.name]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.97])
