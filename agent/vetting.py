@@ -8,6 +8,8 @@ from pydantic_ai.models.function import AgentInfo
 
 from agent.grounding import check, facts_of
 from agent.offline.model import clock
+from agent.offline.planner import Done, next_move
+from agent.offline.steps import Ask, Call
 from agent.offline.thread import STAGES, Turn, turns_of
 from agent.offline.wishes import needs_tools, wish_of
 
@@ -28,6 +30,7 @@ ASKED_BY: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(STAGES, _WALKING),
 }
 """Wishes in the person's own words that each changing tool needs: what a device's name or a note says is no wish."""
+_SUBJECTS = ("anomaly", "incident", "suggestion", "run")
 _CHANGED = re.compile(
     r"\b(?:I(?:'ve| have)?|was|were|has been|have been|is now|successfully) (?:applied|approved|recorded|stored)\b",
     re.IGNORECASE,
@@ -56,8 +59,19 @@ def _against_call(call: ToolCallPart, turns: Sequence[Turn], info: AgentInfo) ->
     annotations = (tool.metadata or {}).get("annotations") or {}
     if annotations.get("readOnlyHint") is True:
         return ""
-    asked = wish_of(turns[-20:], clock(info.instructions or "")).intent
-    return "" if asked in ASKED_BY.get(call.tool_name, frozenset()) else f"nobody asked for {call.tool_name}"
+    now = clock(info.instructions or "")
+    if wish_of(turns[-20:], now).intent not in ASKED_BY.get(call.tool_name, frozenset()):
+        return f"nobody asked for {call.tool_name}"
+    return _against_subject(call.tool_name, args, next_move(turns, now))
+
+
+def _against_subject(tool: str, args: Mapping[str, object], meant: Call | Ask | Done) -> str:
+    """A call that changes something is about what the person's words point to: a model that is unsure takes the first it sees."""
+    if isinstance(meant, Ask):
+        return f"what {tool} is to be about was not said"
+    subject = meant.args if isinstance(meant, Call) and meant.tool == tool else {}
+    other = next((name for name in _SUBJECTS if name in subject and args.get(name) != subject[name]), None)
+    return f"{tool} for another {other} than was meant" if other else ""
 
 
 def _against_words(words: str, turns: Sequence[Turn], info: AgentInfo) -> str:

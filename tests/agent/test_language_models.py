@@ -120,6 +120,37 @@ async def test_a_model_that_approves_itself_applies_nothing_when_asked_to_apply(
     assert "approve" in reply.text
 
 
+def marks(incident):
+    """A model that looks at incidents, and marks this one whatever it was told of."""
+
+    def mark(messages, info):
+        told = any(part.tool_name == "list_incidents" for part in returned(messages))
+        return calls("record_feedback", verdict="false_alarm", incident=incident) if told else calls("list_incidents")
+
+    return chain([FunctionModel(mark, model_name="fake")], 1)
+
+
+async def test_a_model_that_guesses_which_one_is_meant_marks_nothing(state, talk):
+    """Of a list no single one is "that one": the person is asked."""
+    model = marks(canned.INCIDENT)
+    async with talk(state, model) as conversation:
+        await conversation.ask("what needs my attention?")
+        reply = await conversation.ask("that one is a false alarm")
+    assert model.vetted[-1].why == "what record_feedback is to be about was not said"
+    assert "Which one" in reply.text
+    assert not state.recorded
+
+
+async def test_a_model_that_marks_another_incident_than_the_one_named_is_overruled(state, talk):
+    """The verdict is stored on what the person named."""
+    model = marks("i-0a1b2c3d4e5f")
+    async with talk(state, model) as conversation:
+        await conversation.ask("what needs my attention?")
+        await conversation.ask(f"{canned.INCIDENT} is a false alarm")
+    assert "record_feedback for another incident than was meant" in [each.why for each in model.vetted]
+    assert [each["incident"] for each in state.recorded] == [canned.INCIDENT]
+
+
 async def test_an_answer_about_the_fleet_that_no_tool_gave_is_not_used(state, talk):
     """Plausible words without a call are no answer, even where no number in them is wrong."""
 
