@@ -66,7 +66,7 @@ def _against_call(call: ToolCallPart, turns: Sequence[Turn], info: AgentInfo) ->
 
 
 def _against_subject(tool: str, args: Mapping[str, object], meant: Call | Ask | Done) -> str:
-    """A call that changes something is about what the person's words point to: a model that is unsure takes the first it sees."""
+    """A call that changes something is about what the person's words point to: an unsure model takes the first it sees."""
     if isinstance(meant, Ask):
         return f"what {tool} is to be about was not said"
     subject = meant.args if isinstance(meant, Call) and meant.tool == tool else {}
