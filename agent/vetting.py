@@ -11,7 +11,7 @@ from agent.offline.model import clock
 from agent.offline.planner import Done, next_move
 from agent.offline.steps import Ask, Call
 from agent.offline.thread import STAGES, Turn, turns_of
-from agent.offline.wishes import needs_tools, wish_of
+from agent.offline.wishes import Wish, needs_tools, wish_of
 
 _REMEMBERED = 3
 """Questions back whose answers may be spoken of."""
@@ -30,7 +30,9 @@ ASKED_BY: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(STAGES, _WALKING),
 }
 """Wishes in the person's own words that each changing tool needs: what a device's name or a note says is no wish."""
-_SUBJECTS = ("anomaly", "incident", "suggestion", "run")
+_NAMED = ("anomaly", "incident", "suggestion", "device", "store", "run")
+_SUBJECTS = ("verdict", *_NAMED)
+"""What a call that changes something is about, by the names of its arguments."""
 _CHANGED = re.compile(
     r"\b(?:I(?:'ve| have)?|was|were|has been|have been|is now|successfully) (?:applied|approved|recorded|stored)\b",
     re.IGNORECASE,
@@ -60,17 +62,23 @@ def _against_call(call: ToolCallPart, turns: Sequence[Turn], info: AgentInfo) ->
     if annotations.get("readOnlyHint") is True:
         return ""
     now = clock(info.instructions or "")
-    if wish_of(turns[-20:], now).intent not in ASKED_BY.get(call.tool_name, frozenset()):
+    wish = wish_of(turns[-20:], now)
+    if wish.intent not in ASKED_BY.get(call.tool_name, frozenset()):
         return f"nobody asked for {call.tool_name}"
-    return _against_subject(call.tool_name, args, next_move(turns, now))
+    return _against_subject(call.tool_name, args, wish, next_move(turns, now))
 
 
-def _against_subject(tool: str, args: Mapping[str, object], meant: Call | Ask | Done) -> str:
+def _against_subject(tool: str, args: Mapping[str, object], wish: Wish, meant: Call | Ask | Done) -> str:
     """A call that changes something is about what the person's words point to: an unsure model takes the first it sees."""
     if isinstance(meant, Ask):
         return f"what {tool} is to be about was not said"
-    subject = meant.args if isinstance(meant, Call) and meant.tool == tool else {}
-    other = next((name for name in _SUBJECTS if name in subject and args.get(name) != subject[name]), None)
+    if isinstance(meant, Done):
+        return f"nobody asked for {tool} once more"
+    if meant.tool == tool:
+        subject = {name: meant.args[name] for name in _SUBJECTS if name in meant.args}
+    else:  # the plan looks something up first: what the words themselves name counts
+        subject = {name: getattr(wish.names, name) for name in _NAMED if name in args and getattr(wish.names, name)}
+    other = next((name for name in subject if str(args.get(name)).casefold() != str(subject[name]).casefold()), None)
     return f"{tool} for another {other} than was meant" if other else ""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from pydantic_settings import BaseSettings
 
 from agent.settings import AgentSettings
 from chat_ui.settings import ChatSettings
@@ -68,6 +69,14 @@ def test_defaults_of_the_example_are_those_of_the_file() -> None:
     """Whoever leaves a line out gets what the example shows."""
     shown = dict(re.findall(r"^([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
     assert {found["name"]: found["told"] for found in variables() if found["how"] == ":-"}.items() <= shown.items()
+
+
+@pytest.mark.parametrize("kind", [Settings, AgentSettings, ChatSettings])
+def test_commands_can_be_run_beside_the_example_as_env_file(kind: type[BaseSettings], tmp_path: Path) -> None:
+    """Settings are read from a `.env` in the working folder, too: no variable of the file may pass for one of theirs."""
+    file = tmp_path / ".env"
+    file.write_text(EXAMPLE)
+    kind(_env_file=file)
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -61,7 +61,7 @@ def _missed(situation: Situation) -> Call | Ask:
     window = wish.window
     if window is None or window.since is None:
         return Ask(f"When was the trouble at {names.device or names.store}? For instance: Tuesday 14:00.")
-    stated = replace(window, until=window.latest or situation.now)
+    stated = replace(window, until=window.until or situation.now)
     store = None if names.device else names.store
     return call(
         "report_missed",

@@ -1,7 +1,7 @@
 """What a question names: devices, ids, models, versions, stores, metrics, groups, files and SQL."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from agent.offline.numbers import ordinal
@@ -27,7 +27,7 @@ _DEVICE = re.compile(r"\b([a-z]{1,4}-\d{3,}|d\d{3,})\b", re.IGNORECASE)
 _DEVICE_NUMBER = re.compile(r"\b(?:device|unit|handheld) #?(\d{2,})\b", re.IGNORECASE)
 _DEVICE_WORD = re.compile(r"\b(?:device|unit|handheld|machine) ((?=[\w-]*\d)[\w-]*[a-z-][\w-]*)\b", re.IGNORECASE)
 _FLAGGED = re.compile(
-    r"(?:(?<=\bwhy was )|(?<=\bwhy is ))((?!store-)(?=[\w.:-]*\d)[\w.:-]*[a-z][\w.:-]*)(?= (?:flagged|reported|marked)\b)",
+    r"(?:(?<=\bwhy was )|(?<=\bwhy is ))((?=[\w.:-]*\d)[\w.:-]*[a-z][\w.:-]*)(?= (?:flagged|reported|marked)\b)",
     re.IGNORECASE,
 )
 _DEVICES = (_QUOTED_DEVICE, _DEVICE, _DEVICE_NUMBER, _DEVICE_WORD, _FLAGGED)
@@ -90,14 +90,21 @@ def entities_in(text: str, known: Collection[str] = ()) -> Entities:
     )
 
 
+def _devices(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Where the pattern finds a device; what was flagged may also be a store, a version or a time."""
+    for found in pattern.finditer(text):
+        others = (_STORE, _VERSION, TIME, *_ID.values()) if pattern is _FLAGGED else _ID.values()
+        if not any(each.fullmatch(found[1]) for each in others) and not found[1].lower().startswith("store-"):
+            yield found
+
+
 def device_in(text: str, known: Collection[str] = ()) -> tuple[str | None, str]:
     """The device that the text names, and the text without its name."""
     for name in sorted(known, key=len, reverse=True):
         if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text, re.IGNORECASE):
             return name, re.sub(re.escape(name), " ", text, flags=re.IGNORECASE)
     for pattern in _DEVICES:
-        found = pattern.search(text)
-        if found and not any(each.fullmatch(found[1]) for each in _ID.values()) and not found[1].lower().startswith("store-"):
+        if found := next(_devices(pattern, text), None):
             return _spelled(found[1], pattern), text[: found.start(1)] + " " + text[found.end(1) :]
     return None, text
 
@@ -125,7 +132,8 @@ def _without_devices(text: str, known: Collection[str]) -> str:
     for name in sorted(known, key=len, reverse=True):
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", " devicename ", text, flags=re.IGNORECASE)
     for pattern in _DEVICES:
-        text = pattern.sub(" devicename ", text)
+        for found in reversed(list(_devices(pattern, text))):
+            text = f"{text[: found.start()]} devicename {text[found.end() :]}"
     return text
 
 

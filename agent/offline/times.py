@@ -50,7 +50,7 @@ class Window:
 
     @property
     def latest(self) -> datetime | None:
-        """The last moment in it, as tools take their `until`: a range up to midnight has nothing of the day after."""
+        """The last moment in it, as tools take `until`: days end before the next one's first row, hours as they were said."""
         if self.until is None or self.until.time() != time():
             return self.until
         return self.until - timedelta(microseconds=1)

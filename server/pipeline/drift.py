@@ -79,7 +79,7 @@ def psi(expected: Floats, actual: Floats) -> Floats:
 
 
 def psi_between(before: Floats, after: Floats) -> float:
-    """Population stability index of values against earlier ones, both sorted; bins are tenths of the earlier ones."""
+    """Population stability index of values against earlier ones (at least one), both sorted, in the earlier ones' tenths."""
     edges = np.unique(_quantiles(before, np.arange(1, BINS) / BINS))
     return float(psi(shares(before, edges), shares(after, edges)))
 
@@ -184,9 +184,9 @@ def shares(values: Floats, edges: Floats) -> Floats:
     return np.diff(below, prepend=0, append=len(values)) / max(len(values), 1)
 
 
-def _quantiles(values: Floats, shares: Floats) -> Floats:
-    """Quantiles of sorted values, interpolated as `numpy.quantile` does, which would look for their order once more."""
-    at = shares * (len(values) - 1)
+def _quantiles(values: Floats, levels: Floats) -> Floats:
+    """Quantiles of sorted values, at least one, interpolated as by `numpy.quantile`, which would sort them once more."""
+    at = levels * (len(values) - 1)
     low = np.floor(at).astype(np.int64)
     lower, upper = values[low], values[np.ceil(at).astype(np.int64)]
     found: Floats = lower + (at - low) * (upper - lower)

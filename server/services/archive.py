@@ -103,9 +103,10 @@ def pour(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: Path, checksum: str
     found = hashlib.sha256()
     try:
         with partial.open("wb") as file:
-            for piece in _pieces(tar, entry):
-                found.update(piece)
-                file.write(piece)
+            with suppress(tarfile.ReadError):  # cut off: then these are not its bytes
+                for piece in _pieces(tar, entry):
+                    found.update(piece)
+                    file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         if found.hexdigest() != checksum:
@@ -127,7 +128,7 @@ def sync(folder: Path) -> None:
 
 def damaged(file: Path, member: str, why: str) -> ArtifactDamaged:
     """The refusal of a backup, naming the member."""
-    return ArtifactDamaged(f"{file.name}: {member}", why, advice="Nothing was changed. Restore from another backup.")
+    return ArtifactDamaged(f"{file.name}: {member}", why, advice="No store was replaced. Restore from another backup.")
 
 
 def _add(tar: tarfile.TarFile, name: str, size: int, file: IO[bytes]) -> None:

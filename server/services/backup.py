@@ -82,7 +82,7 @@ def restore(file: Path, places: Places, aside: Path, *, force: bool) -> Manifest
     Raises:
         InvalidInput: no backup; records that belong on a database server, or the other way round; or stores are there
             already, and not `force`.
-        ArtifactDamaged: as `verify` does; nothing was changed.
+        ArtifactDamaged: as `verify` does; no store was replaced. Artifacts that were whole may have been added.
         Unavailable: the disk is full.
     """
     manifest = verify(file)

@@ -120,12 +120,12 @@ async def test_a_model_that_approves_itself_applies_nothing_when_asked_to_apply(
     assert "approve" in reply.text
 
 
-def marks(incident):
+def marks(incident, verdict="false_alarm"):
     """A model that looks at incidents, and marks this one whatever it was told of."""
 
     def mark(messages, info):
         told = any(part.tool_name == "list_incidents" for part in returned(messages))
-        return calls("record_feedback", verdict="false_alarm", incident=incident) if told else calls("list_incidents")
+        return calls("record_feedback", verdict=verdict, incident=incident) if told else calls("list_incidents")
 
     return chain([FunctionModel(mark, model_name="fake")], 1)
 
@@ -141,13 +141,31 @@ async def test_a_model_that_guesses_which_one_is_meant_marks_nothing(state, talk
     assert not state.recorded
 
 
-async def test_a_model_that_marks_another_incident_than_the_one_named_is_overruled(state, talk):
-    """The verdict is stored on what the person named."""
-    model = marks("i-0a1b2c3d4e5f")
+@pytest.mark.parametrize(
+    ("incident", "verdict", "other"), [("i-0a1b2c3d4e5f", "false_alarm", "incident"), (canned.INCIDENT, "true", "verdict")]
+)
+async def test_a_model_that_marks_another_incident_or_the_contrary_is_overruled(state, talk, incident, verdict, other):
+    """What the person said of what the person named is stored, once."""
+    model = marks(incident, verdict)
     async with talk(state, model) as conversation:
         await conversation.ask("what needs my attention?")
         await conversation.ask(f"{canned.INCIDENT} is a false alarm")
-    assert "record_feedback for another incident than was meant" in [each.why for each in model.vetted]
+    whys = [each.why for each in model.vetted]
+    assert f"record_feedback for another {other} than was meant" in whys
+    assert [(each["incident"], each["verdict"]) for each in state.recorded] == [(canned.INCIDENT, "false_alarm")]
+
+
+async def test_a_model_that_marks_another_one_besides_marks_one(state, talk):
+    """What was asked for is done once it is done."""
+
+    def greedy(messages, info):
+        done = sum(part.tool_name == "record_feedback" for part in returned(messages))
+        return calls("record_feedback", verdict="false_alarm", incident="i-0a1b2c3d4e5f" if done else canned.INCIDENT)
+
+    model = chain([FunctionModel(greedy, model_name="fake")], 1)
+    async with talk(state, model) as conversation:
+        await conversation.ask(f"{canned.INCIDENT} is a false alarm")
+    assert "nobody asked for record_feedback once more" in [each.why for each in model.vetted]
     assert [each["incident"] for each in state.recorded] == [canned.INCIDENT]
 
 

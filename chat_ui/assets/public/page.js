@@ -25,7 +25,7 @@ const keepDraft = () => {
 // A card brings itself into view once: the page draws it anew whenever something comes below it, and would go back to it.
 const shown = new Set()
 window.anomalystShow = (card, drawn, block) => {
-  if (!card || shown.has(drawn) || Date.now() - drawn > 20_000) return
+  if (!card || shown.has(drawn) || !(Date.now() - drawn < 20_000)) return
   shown.add(drawn)
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches
   card.scrollIntoView({ block, behavior: still ? "instant" : "smooth" })

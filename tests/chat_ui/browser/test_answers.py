@@ -76,10 +76,12 @@ def test_words_typed_while_the_first_answer_makes_its_thread_are_kept(watched: A
     """The page draws its input anew when it moves to the thread; the next question is still in it, and is sent from it."""
     page = watched.page
     watched.open(chat)
+    page.locator("#chat-input").evaluate("each => each.first = true")
     watched.ask("How many devices are there?")
     page.keyboard.insert_text("Show me the worst 10 stores")
     page.wait_for_url("**/thread/**")
     page.locator("#stop-button").wait_for(state="hidden")
+    assert not page.locator("#chat-input").evaluate("each => !!each.first")
     assert page.locator("#chat-input").input_value() == "Show me the worst 10 stores"
     page.keyboard.press("Enter")
     page.locator("[data-step-type=user_message]").nth(1).wait_for()

@@ -21,6 +21,7 @@ from server.domain.settings import DetectorSettings, WalkSettings
 from server.domain.suggestion import Suggestion, SuggestionKind
 from server.domain.telemetry import Fleet
 from server.errors import AnomalystError, InvalidInput, NotFound, TelemetryPruned
+from server.services.stages import Outcome
 from server.settings import Settings
 
 QUICK = WalkSettings(detector=DetectorSettings(n_estimators=10, contamination=0.02))
@@ -231,6 +232,18 @@ def test_a_run_that_is_walked_again_while_it_is_pruned_is_whole_or_gone(home: Ho
         assert anomalies(home, "shop-0") == 0
     home.app.walk.advance("default", "shop-2")
     assert anomalies(home, "shop-2") > 0
+
+
+def test_a_stage_that_broke_because_its_run_was_removed_says_that(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not what it broke on."""
+
+    def pruned_and_broken(*_: object) -> Outcome:
+        home.prune(keep_runs=1)
+        raise KeyError("a file that is gone")
+
+    monkeypatch.setattr(home.app.walk.stages, "verbs", {Stage.SCORE: pruned_and_broken})
+    with pytest.raises(NotFound, match="shop-0"):
+        home.app.walk.run_stage("default", "shop-0", Stage.SCORE)
 
 
 def test_files_stay_if_another_tenant_has_a_run_of_that_name(home: Home) -> None:
