@@ -81,12 +81,16 @@ class Watched:
         return str(said.inner_text())
 
     def command(self, name: str, words: str = "") -> None:
-        """Choose a command by typing it, then send it with the words."""
-        self.page.locator("#chat-input").click()
-        self.page.keyboard.type(f"/{name}")
-        self.page.keyboard.press("Enter")
-        self.page.keyboard.type(words or " ")
-        self.page.keyboard.press("Enter")
+        """Choose a command by typing it, then send it with the words, once the page takes them."""
+        typed, offered = self.page.locator("#chat-input"), self.page.locator(".command-item")
+        typed.fill(f"/{name}")
+        offered.first.wait_for()
+        typed.press("Enter")
+        offered.first.wait_for(state="detached")
+        typed.fill(words or " ")
+        # while something is under way a button to stop it stands there, and Enter sends nothing
+        self.page.locator("#chat-submit").wait_for()
+        typed.press("Enter")
 
     def choose(self, file: Path) -> None:
         """Give the file to the chat once it asks for one; again where the page had not begun to listen yet."""
