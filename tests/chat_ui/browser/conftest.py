@@ -37,9 +37,15 @@ class Watched:
     hosts: set[str] = field(default_factory=set)
 
     def open(self, chat: Chat) -> None:
-        """Open the chat and wait for its dashboard."""
+        """Open the chat and wait for its dashboard; again, as a person would, where a busy machine left the page at its login."""
         self.page.goto(chat.url)
-        self.page.get_by_text("Open incidents, worst first").wait_for()
+        dashboard = self.page.get_by_text("Open incidents, worst first")
+        try:
+            dashboard.wait_for(timeout=PATIENCE / 2)
+        except sync_api.TimeoutError:
+            if self.page.url.endswith("/login"):
+                self.page.goto(chat.url)
+            dashboard.wait_for()
 
     def log_in(self, chat: Chat, name: str, password: str) -> None:
         """Open the chat and say who it is."""
