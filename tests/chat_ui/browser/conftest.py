@@ -37,7 +37,7 @@ class Watched:
     hosts: set[str] = field(default_factory=set)
 
     def open(self, chat: Chat) -> None:
-        """Open the chat and wait for its dashboard; again, as a person would, where a busy machine left the page at its login."""
+        """Open the chat and wait for its dashboard; again, as a person would, if a busy machine left it at its login."""
         self.page.goto(chat.url)
         dashboard = self.page.get_by_text("Open incidents, worst first")
         try:
