@@ -12,7 +12,7 @@ from agent.settings import AgentSettings
 from chat_ui.opened import Opened
 from chat_ui.people import People
 from chat_ui.places import ASSETS, prepare
-from chat_ui.security import Believed, Guarded, without_foreign_links
+from chat_ui.security import Believed, Guarded, LetIn, without_foreign_links
 from chat_ui.settings import ChatSettings, Login
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def create_app(settings: ChatSettings, agent: AgentSettings, people: People) -> 
 
     from chat_ui.desk import Desk, learn_words  # noqa: PLC0415 - as above
     from chat_ui.hooks import register  # noqa: PLC0415 - as above
+    from chat_ui.login import cookies_of  # noqa: PLC0415 - as above
     from chat_ui.threads import Histories, thread_store  # noqa: PLC0415 - as above
 
     store, opened = thread_store(settings.folder), Opened(settings.folder / "opened.json")
@@ -47,8 +48,10 @@ def create_app(settings: ChatSettings, agent: AgentSettings, people: People) -> 
     ]
     # Chainlit asks for the profiles once more where it cannot wait for them, and goes on without
     warnings.filterwarnings("ignore", message=r"coroutine '.*profiles' was never awaited")
+    local = people.only()
+    let_in = LetIn(app, cookies_of(local, desk)) if local else app
     believed = Believed(settings.user_header, frozenset(settings.proxies)) if settings.login is Login.HEADER else None
-    return Guarded(app, settings.hosts, settings.origins, believed)
+    return Guarded(let_in, settings.hosts, settings.origins, believed)
 
 
 def _keep_page_here() -> None:

@@ -1,11 +1,13 @@
-"""What stands in front of Chainlit: host and origin are checked, and the browser is told to load nothing from elsewhere."""
+"""What stands in front of Chainlit: host and origin are checked, the browser is told to load nothing from elsewhere, and the
+local user is let in."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -96,6 +98,39 @@ class Believed:
             return scope
         claimed = self.header.lower().encode("latin-1")
         return {**scope, "headers": [each for each in scope["headers"] if each[0].lower() != claimed]}
+
+
+class LetIn:
+    """Brings the local user's cookie along with the page itself, so that nobody waits for a login that asks nothing.
+
+    Without, Chainlit's page goes to its login, has itself let in there, and goes back before it knows that it was: it loads
+    three times, and on a busy machine it may end at the login. `wanted` says which cookies a request has to be given: none
+    where it has brought one that holds.
+    """
+
+    def __init__(self, app: ASGIApp, wanted: Callable[[Request], Awaitable[Sequence[str]]]) -> None:
+        self._app, self._wanted = app, wanted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; only pages that are read get cookies."""
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_cookies(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if headers.get("content-type", "").startswith("text/html") and _is_for_a_page(scope):
+                    for cookie in await self._wanted(Request(scope)):
+                        headers.append("set-cookie", cookie)
+            await send(message)
+
+        await self._app(scope, receive, with_cookies)
+
+
+def _is_for_a_page(scope: Scope) -> bool:
+    """Whether the browser is to show the answer as a page; one that does not say is taken at its word."""
+    return Headers(scope=scope).get("sec-fetch-dest", "document") == "document"
 
 
 def without_foreign_links(page: str) -> str:

@@ -1,16 +1,17 @@
 """Only this chat's own pages reach it, under its own names, and its answers let a browser load nothing from elsewhere."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from chat_ui.security import Believed, Guarded, without_foreign_links
+from chat_ui.security import Believed, Guarded, LetIn, without_foreign_links
 
 
 async def _page(_: Any) -> PlainTextResponse:
@@ -90,3 +91,42 @@ def test_links_to_another_host_leave_the_page() -> None:
       rel="stylesheet"
     /><link rel="stylesheet" href="/assets/own.css">"""
     assert without_foreign_links(page).split() == ["<link", 'rel="stylesheet"', 'href="/assets/own.css">']
+
+
+COOKIES = ("access_token=new; HttpOnly; Path=/; SameSite=lax", "access_token_0=gone; Max-Age=0")
+
+
+async def _html(_: Request) -> Response:
+    return HTMLResponse("<title>chat</title>")
+
+
+async def _user(_: Request) -> Response:
+    return JSONResponse({"name": "boss"})
+
+
+async def _wanted(request: Request) -> Sequence[str]:
+    return () if request.cookies.get("access_token") == "good" else COOKIES
+
+
+@pytest.fixture
+def at_home() -> TestClient:
+    """A browser before pages and answers of a chat that lets its local user in."""
+    inner = Starlette(routes=[Route("/", _html, methods=["GET", "POST"]), Route("/user", _user)])
+    return TestClient(LetIn(inner, _wanted))
+
+
+def test_a_page_brings_the_cookies(at_home: TestClient) -> None:
+    """Each of them, as they are."""
+    assert at_home.get("/").headers.get_list("set-cookie") == list(COOKIES)
+
+
+def test_who_has_a_cookie_that_holds_is_given_none(at_home: TestClient) -> None:
+    """One that does not hold is replaced."""
+    assert at_home.get("/", headers={"cookie": "access_token=good"}).headers.get_list("set-cookie") == []
+    assert at_home.get("/", headers={"cookie": "access_token=stale"}).headers.get_list("set-cookie") == list(COOKIES)
+
+
+def test_answers_and_what_is_sent_bring_none(at_home: TestClient) -> None:
+    """Only a page that is read does."""
+    assert at_home.get("/user").headers.get_list("set-cookie") == []
+    assert at_home.post("/").headers.get_list("set-cookie") == []

@@ -3,9 +3,12 @@
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from starlette.requests import Request
 
+from chat_ui.people import Person
 from chat_ui.places import prepare
 
 pytestmark = pytest.mark.anyio
@@ -88,3 +91,31 @@ def test_a_history_is_replaced_whole(tmp_path: Path) -> None:
     histories.write("t1", b"[2]")
     assert histories.read("t1") == b"[2]"
     assert histories.read("t2") is None
+
+
+@pytest.mark.parametrize("brought", ["", "garbage", "stale", "another", "own"])
+async def test_the_local_user_is_given_cookies_unless_their_own_still_hold(
+    store: object, brought: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is known to the store from then on: threads have an owner."""
+    from chainlit import User  # noqa: PLC0415 - as above
+    from chainlit.auth import create_jwt, get_token_from_cookies  # noqa: PLC0415 - as above
+    from chainlit.auth.jwt import decode_jwt  # noqa: PLC0415 - as above
+    from chainlit.config import config  # noqa: PLC0415 - as above
+
+    from chat_ui.login import cookies_of  # noqa: PLC0415 - as above
+
+    monkeypatch.setenv("CHAINLIT_AUTH_SECRET", "long enough for what it has to sign")
+    with pytest.MonkeyPatch.context() as patch:
+        if brought == "stale":
+            patch.setattr(config.project, "user_session_timeout", -1)
+        made = {"": "", "garbage": "of.an.earlier"}.get(brought) or create_jwt(User("ann" if brought == "another" else "boss"))
+    headers = [(b"cookie", f"access_token={made}".encode())] if brought else []
+    wanted = cookies_of(Person("boss"), SimpleNamespace(store=store))
+    given = await wanted(Request({"type": "http", "method": "GET", "path": "/", "headers": headers}))
+    if brought == "own":
+        assert not given
+        return
+    token = get_token_from_cookies({"access_token": given[-1].partition("access_token=")[2].partition(";")[0]})
+    assert decode_jwt(str(token)).identifier == "boss"
+    assert await store.get_user("boss") is not None

@@ -37,15 +37,9 @@ class Watched:
     hosts: set[str] = field(default_factory=set)
 
     def open(self, chat: Chat) -> None:
-        """Open the chat and wait for its dashboard; again, as a person would, if a busy machine left it at its login."""
+        """Open the chat and wait for its dashboard."""
         self.page.goto(chat.url)
-        dashboard = self.page.get_by_text("Open incidents, worst first")
-        try:
-            dashboard.wait_for(timeout=PATIENCE / 2)
-        except sync_api.TimeoutError:
-            if self.page.url.endswith("/login"):
-                self.page.goto(chat.url)
-            dashboard.wait_for()
+        self.page.get_by_text("Open incidents, worst first").wait_for()
 
     def log_in(self, chat: Chat, name: str, password: str) -> None:
         """Open the chat and say who it is."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -64,6 +65,17 @@ def test_words_stand_out_in_both_schemes(browsing: Any, chat: Any, scheme: str) 
     watched.shot(f"scheme_{scheme}")
     assert ("dark" in watched.page.locator("html").get_attribute("class")) is (scheme == "dark")
     assert watched.page.evaluate(_FAINT, 4.5) == []
+
+
+def test_the_local_user_meets_no_login(watched: Any, chat: Any) -> None:
+    """One page is loaded, and nothing is asked; a cookie of an earlier chat, which holds no more, does not stand in the way."""
+    opened: list[str] = []
+    watched.page.on("framenavigated", lambda frame: opened.append(urlsplit(frame.url).path))
+    watched.open(chat)
+    assert set(opened) == {"/"}
+    watched.page.context.add_cookies([{"name": "access_token", "value": "of.an.earlier", "url": chat.url}])
+    watched.open(chat)
+    assert set(opened) == {"/"}
 
 
 def test_light_or_dark_as_the_system_is_until_the_person_chooses(browsing: Any, chat: Any) -> None:
