@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from server.memory import give_back_large_blocks
+from server.process import give_back_large_blocks
 from server.settings import Settings
 
 if TYPE_CHECKING:

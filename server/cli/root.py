@@ -1,6 +1,5 @@
 """All commands in one place, and the one place where an error becomes a message and an exit code."""
 
-import gc
 import os
 import sys
 from importlib.metadata import entry_points
@@ -34,6 +33,7 @@ from server.cli.exit_codes import ENDINGS, FAULT, INTERRUPTED
 from server.cli.options import AsJson
 from server.cli.shown import plain, say, say_json, say_table
 from server.errors import AnomalystError
+from server.process import settle
 
 
 class Commands(TyperGroup):
@@ -84,8 +84,7 @@ def help_on(
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    # imports make much that lives and little garbage: looking for it at every 700 objects costs a tenth of a short command
-    gc.set_threshold(50_000)
+    settle()
     try:
         app()
     except Exception as error:  # a fault of ours is said in a line, not in a page
