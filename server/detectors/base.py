@@ -11,6 +11,7 @@ from server.domain.baseline import Level, Statistic
 from server.domain.settings import DetectorSettings
 from server.domain.telemetry import Metric
 from server.errors import InvalidInput, NotEnoughData
+from server.kernels.missing import finite_variances
 
 Singles = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -114,9 +115,9 @@ def usable_columns(reference: DesignMatrix, settings: DetectorSettings) -> npt.N
     z = reference.z if reference.reference.all() else reference.z[reference.reference]
     if len(z) < MIN_ROWS:
         raise NotEnoughData("training", len(z), MIN_ROWS, "Ingest more telemetry, or widen the window.")
-    known = np.isfinite(z)
-    empty = ~known.any(axis=0)
-    variance = np.where(known, z, 0).var(axis=0, dtype=np.float64)
+    known, variance = np.empty(z.shape[1], np.int64), np.empty(z.shape[1])
+    finite_variances(z, known, variance)
+    empty = known == 0
     flat = ~empty & (variance <= settings.min_variance)
     silent = np.array([weight(column, settings) == 0 for column in reference.columns])
     keep = np.flatnonzero(~(empty | flat | silent))

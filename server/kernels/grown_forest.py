@@ -31,13 +31,18 @@ def grow(rows: Singles, columns: npt.NDArray[np.uint16], *, trees: int, samples:
     """
     depth = int(np.ceil(np.log2(max(samples, 2))))
     lengths = np.array([average_path_length(size) for size in range(samples + 1)])
-    seeds = np.random.RandomState(seed).randint(_LARGEST_SEED, size=trees)
-    return pack_trees([_grown(rows, int(own), samples, depth, lengths) for own in seeds], columns, depth, samples)
+    chance = np.random.RandomState(seed)
+    seeds = chance.randint(_LARGEST_SEED, size=trees)
+    return pack_trees([_grown(rows, int(own), chance, samples, depth, lengths) for own in seeds], columns, depth, samples)
 
 
-def _grown(rows: Singles, seed: int, samples: int, depth: int, lengths: Floats) -> TreeNodes:
-    splits = np.random.RandomState(np.random.RandomState(seed).randint(_LARGEST_SEED)).randint(0, _LARGEST_DRAW)
-    chosen = np.sort(_drawn(np.random.RandomState(seed), len(rows), samples))
+def _grown(rows: Singles, seed: int, chance: np.random.RandomState, samples: int, depth: int, lengths: Floats) -> TreeNodes:
+    # a generator that is seeded anew draws what a new one would, and making one takes as long as a tree does
+    chance.seed(seed)
+    chance.seed(chance.randint(_LARGEST_SEED))
+    splits = chance.randint(0, _LARGEST_DRAW)
+    chance.seed(seed)
+    chosen = np.sort(_drawn(chance, len(rows), samples))
     left, right, feature, size, level = np.empty((5, 2 * samples), np.int64)
     threshold = np.empty(2 * samples)
     nodes = grow_tree(np.ascontiguousarray(rows[chosen].T), depth, splits, (left, right, feature, size, level), threshold)

@@ -18,7 +18,7 @@ Codes: TypeAlias = npt.NDArray[np.int32]
 _SMALL_GROUP, _LARGE_GROUP = 192, 2048
 _SMALL_SAMPLE, _LARGE_SAMPLE = 47, 255
 _STEPS, _FEW = 64, 24
-_NEAR_MEAN = 0.5
+_NEAR_MEAN = 0.3
 """Half the width of the first bracket around the mean, in mean deviations of the group before."""
 _LEAST_RATIO, _MOST_RATIO = 0.6, 1.05
 """Median over mean absolute deviation of most distributions: .69 of an exponential, .85 of a normal, 1 of a uniform one."""
@@ -205,3 +205,10 @@ def rows_by_group(codes: Codes, groups: int) -> tuple[Codes, Ints]:
             order[nexts[codes[row]]] = row
             nexts[codes[row]] += 1
     return order, bounds
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def gather_gaps(column: Floats, order: Codes, owner: Codes, middle: Floats, gaps: Floats) -> None:
+    """Fill `gaps` with how far the rows `order` of `column` lie from the `middle` of their `owner`."""
+    for i in range(len(order)):
+        gaps[i] = column[order[i]] - middle[owner[i]]

@@ -116,7 +116,7 @@ class Reader:
     def intervals(self, rows: int) -> timedelta:
         """The median over devices of each device's median time between rows; an hour if no device has two."""
         chunks = (self._read(chunk, []) for chunk in blocks_of_devices(self._rows, rows))
-        medians = [_median_gaps(chunk["device"], chunk["time"]) for chunk in chunks]
+        medians = [median_gaps(chunk["device"], chunk["time"]) for chunk in chunks]
         found = np.concatenate(medians) if medians else np.zeros(0)
         return timedelta(microseconds=int(np.median(found))) if len(found) else timedelta(hours=1)
 
@@ -169,12 +169,15 @@ def _ranked(names: Sequence[str], used: set[int]) -> tuple[NDArray[np.int64], Ra
     return np.array(codes, np.int64), ranks, tuple(names[code] for code in codes)
 
 
-def _median_gaps(device: Ranks, time: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Median time between rows of each device that has at least two."""
+def median_gaps(device: Ranks, time: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Median time between rows of each device that has at least two; exact unless a gap of months meets a million devices."""
     same = np.diff(device) == 0
     gaps, owner = np.diff(time)[same], device[1:][same]
-    order = np.lexsort((gaps, owner))
-    gaps, owner = gaps[order], owner[order]
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
     count = np.diff(np.append(starts, len(owner)))
+    # device and gap in one number: sorting that takes a tenth of what sorting by two keys does
+    digits = int(gaps.max(initial=0)).bit_length()
+    spare = max(0, digits + len(starts).bit_length() - 63)
+    first = np.repeat(np.arange(len(starts)) << (digits - spare), count)
+    gaps = (np.sort((gaps >> spare) + first) - first) << spare
     return (gaps[starts + (count - 1) // 2] + gaps[starts + count // 2]) / 2

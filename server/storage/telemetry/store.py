@@ -80,7 +80,9 @@ class DuckDBTelemetryStore:
         ingest = Ingest(source, catalogue, fit_split, now, self._lateness, progress)
         with self._alone(), self._cursor() as cursor:
             tables = FleetTables(cursor, fleet)
-            report = _attempt(cursor, ingest, tables, direct=True) or _attempt(cursor, ingest, tables, direct=False)
+            with self._one_thread(cursor):
+                report = _attempt(cursor, ingest, tables, direct=True)
+            report = report or _attempt(cursor, ingest, tables, direct=False)
             self._give_back(cursor)
         return cast("IngestReport", report)
 
@@ -221,6 +223,16 @@ class DuckDBTelemetryStore:
                 yield
             finally:
                 self._writes += 1
+
+    @contextmanager
+    def _one_thread(self, cursor: Any) -> Generator[None]:
+        """One thread for the whole store: rows that come batch by batch keep no second one busy, but it holds as many again."""
+        cursor.execute("SET threads = 1")
+        try:
+            yield
+        finally:
+            with suppress(duckdb.FatalException):  # it is opened anew, with all its threads, and the first error says more
+                cursor.execute(f"SET threads = {self._options['threads']}")
 
     def _give_back(self, cursor: Any) -> None:
         """Have DuckDB give freed memory back: it keeps over 100 MiB, for every thread its own, until its limit is set again."""

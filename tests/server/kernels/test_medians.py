@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.kernels.medians import group_statistics, median, rows_by_group
+from server.kernels.medians import gather_gaps, group_statistics, median, rows_by_group
 
 ANY_FLOAT = st.one_of(
     st.floats(-1e150, 1e150), st.sampled_from([np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, 1.0]), st.integers(0, 3).map(float)
@@ -108,3 +108,14 @@ def test_the_rest_is_the_same_without_the_median_absolute_deviation() -> None:
     group_statistics(column, order, bounds, made, np.empty((2, 301)), mad=False)
     assert np.isnan(made[:, 1]).all()
     assert np.array_equal(made[:, [0, 2, 3]], statistics(column, codes, 3)[:, [0, 2, 3]])
+
+
+def test_gaps_are_gathered_from_each_rows_own_middle() -> None:
+    """In the order asked for; a missing value stays missing."""
+    chance = np.random.default_rng(4)
+    column, middle = chance.normal(size=50), chance.normal(size=3)
+    column[7] = np.nan
+    order, owner = chance.permutation(50)[:20].astype(np.int32), chance.integers(0, 3, 20).astype(np.int32)
+    gaps = np.empty(20)
+    gather_gaps(column, order, owner, middle, gaps)
+    np.testing.assert_array_equal(gaps, column[order] - middle[owner])

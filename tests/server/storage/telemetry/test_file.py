@@ -4,13 +4,14 @@ import ctypes
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from server.domain.telemetry import Fleet
-from server.errors import StoreBusy, Unavailable
+from server.errors import InvalidInput, StoreBusy, Unavailable
 from server.storage.telemetry import DuckDBTelemetryStore
 
 FLEET = Fleet()
@@ -50,6 +51,17 @@ def test_memory_stays_bounded_after_rows_were_stored_and_read(tmp_path, make_sou
     list(store.blocks(store.snapshot(FLEET), rows=10))
     with store._cursor() as cursor:
         assert cursor.execute("SELECT current_setting('memory_limit')").fetchall() == [("200.0 MiB",)]
+    store.close()
+
+
+def test_the_store_has_its_threads_again_after_an_ingest(tmp_path, make_source, make_row, now):
+    """Also after one that was refused: the setting is the whole store's."""
+    store = DuckDBTelemetryStore(tmp_path / "t.duckdb", threads=3)
+    for rows in ([make_row("a", 0)], []):
+        with suppress(InvalidInput):
+            _ingest(store, make_source(rows), now)
+        with store._cursor() as cursor:
+            assert cursor.execute("SELECT current_setting('threads')").fetchall() == [(3,)]
     store.close()
 
 
