@@ -200,7 +200,7 @@ def _column_statistics(
         device, profile = None, None
         if sample is not None:
             device = _statistics(column, _IN_PLACE, table.device_bounds, work)
-            profile = fit_profile(column, device[:, 0], sample)
+            profile = fit_profile(column, device[:, 0], sample, work[0])
             if profile is not None:
                 np.subtract(column, sample.expected(profile, work[0, : len(column)]), out=column)
         # most features have no profile: what was found of each device then stands
@@ -238,7 +238,7 @@ def _statistics(column: Floats, order: Codes, bounds: npt.NDArray[np.int64], wor
 
 def column_profile(column: Floats, device_bounds: npt.NDArray[np.int64], sample: ProfileSample, work: Floats) -> Floats | None:
     """The profile of one feature around its devices' medians; `work` has shape (2, at least the largest device + 1)."""
-    return fit_profile(column, _statistics(column, _IN_PLACE, device_bounds, work)[:, 0], sample)
+    return fit_profile(column, _statistics(column, _IN_PLACE, device_bounds, work)[:, 0], sample, np.empty(len(sample.order)))
 
 
 class Keyed(Protocol):

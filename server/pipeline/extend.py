@@ -55,12 +55,12 @@ class Carried:
         yield from map(self.recoded, row_groups(self.path))
 
     def recoded(self, piece: pa.Table) -> pa.Table:
-        """Rows of the earlier table in later codes."""
+        """Rows of the earlier table in later codes, declared as a later one is."""
         renamed = [name for name in _CODED if not is_identity(self.codes[name])]
         for name in renamed:
             at, codes = piece.schema.get_field_index(name), self.codes[name][piece.column(name).to_numpy()]
             piece = piece.set_column(at, piece.schema.field(name), pa.array(codes, pa.int32()))
-        return piece
+        return piece.cast(declared(piece.schema))
 
     def holding(self, table: pa.Table) -> "_Runs":
         """Of each device's rows in that table those that still hold: the first ones."""
@@ -158,6 +158,11 @@ class _Held:
 def _batch(table: pa.Table) -> pa.RecordBatch:
     batches = table.combine_chunks().to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+def declared(schema: pa.Schema) -> pa.Schema:
+    """The columns as tables are declared now: only texts may be null. Earlier versions said so of features alone."""
+    return pa.schema([field.with_nullable(pa.types.is_string(field.type)) for field in schema])
 
 
 def is_identity(codes: Codes) -> bool:

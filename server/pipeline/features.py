@@ -1,6 +1,6 @@
 """Rolling features per device: for each metric the mean and spread of a time window and the change since the window before."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -93,10 +93,13 @@ def featurise(block: pa.RecordBatch, plan: FeaturePlan) -> pa.RecordBatch:
     return without_nulls(columns | {feature.name: flat[i] for i, feature in enumerate(plan.features)})
 
 
-def without_nulls(columns: Mapping[str, pa.Array | npt.NDArray[np.generic]]) -> pa.RecordBatch:
-    """A batch whose columns are declared to hold no null (missing is NaN), which spares Parquet a level for every value."""
+def without_nulls(columns: Mapping[str, pa.Array | npt.NDArray[np.generic]], *, but_in: Sequence[str] = ()) -> pa.RecordBatch:
+    """A batch whose columns are declared to hold no null (missing is NaN), except those in `but_in`.
+
+    That spares Parquet a level for every value, so that values lie side by side in the file.
+    """
     arrays = {name: pa.array(column) for name, column in columns.items()}
-    schema = pa.schema([pa.field(name, array.type, nullable=False) for name, array in arrays.items()])
+    schema = pa.schema([pa.field(name, array.type, nullable=name in but_in) for name, array in arrays.items()])
     return pa.RecordBatch.from_arrays(list(arrays.values()), schema=schema)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from server.pipeline.in_place import ColumnFile
 
 PARTS = ".parts"
 """Suffix of a list."""
@@ -28,17 +29,12 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     """Some columns of every row."""
-    tables: list[pa.Table] = []
-    for each in files_of(path):
-        with pq.ParquetFile(each) as file:
-            tables.append(file.read(columns=list(columns)))
-    return pa.concat_tables(tables).combine_chunks()
+    files = map(ColumnFile, files_of(path))
+    return pa.Table.from_batches([file.batch(((0, file.rows),), columns) for file in files]).combine_chunks()
 
 
 def row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """One row group after another: whole devices, as they were written."""
-    wanted = None if columns is None else list(columns)
-    for each in files_of(path):
-        with pq.ParquetFile(each) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=wanted)
+    for file in map(ColumnFile, files_of(path)):
+        for group in file.groups():
+            yield pa.Table.from_batches([file.batch([group], columns)])

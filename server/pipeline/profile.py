@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from server.kernels.medians import group_statistics, rows_by_group
+from server.kernels.medians import gather_gaps, group_statistics, rows_by_group
 from server.pipeline.table import FeatureTable
 
 Floats = npt.NDArray[np.float64]
@@ -101,12 +101,16 @@ def rows_for_profile(
     return ProfileSample(count, hours, cell, order, device_row[order], starts)
 
 
-def fit_profile(column: Floats, device_median: Floats, sample: ProfileSample) -> Floats | None:
-    """Deviation by cell of one feature, shrunk by what chance alone would show; None if no cohort's is convincing."""
-    centred = column[sample.order] - device_median[sample.device]
+def fit_profile(column: Floats, device_median: Floats, sample: ProfileSample, work: Floats) -> Floats | None:
+    """Deviation by cell of one feature, shrunk by what chance alone would show; None if no cohort's is convincing.
+
+    `work` has as many places as the sample has rows, at least.
+    """
+    centred = work[: len(sample.order)]
+    gather_gaps(column, sample.order, sample.device, device_median, centred)
     statistics = np.full((sample.cells, 4), np.nan)
-    work = np.empty((2, int(np.diff(sample.bounds).max(initial=0)) + 1))
-    group_statistics(centred, np.empty(0, np.int32), sample.bounds, statistics, work, mad=False)
+    by_cell = np.empty((2, int(np.diff(sample.bounds).max(initial=0)) + 1))
+    group_statistics(centred, np.empty(0, np.int32), sample.bounds, statistics, by_cell, mad=False)
     median, _, spread, count = (part.reshape(-1, sample.hours) for part in statistics.T)
     known = count > 1
     # variance of a median of n is pi/2 times that of a mean; the mean deviation of a normal is 0.8 standard deviations

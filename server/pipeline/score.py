@@ -14,6 +14,7 @@ from server.detectors.stored import Trained
 from server.domain.baseline import Statistic
 from server.domain.telemetry import Transform
 from server.pipeline.baselines import BaselineSet, RawFallback
+from server.pipeline.features import without_nulls
 from server.pipeline.normalize import Expectation, Normalizer, raw_matrix
 from server.pipeline.parallel import in_order
 
@@ -108,7 +109,7 @@ def score_block(
     flagged_credit = credit.take(flagged[named])
     described = _describe(block, matrix, rows, flagged_credit, expected)
     keys = {key: block.column(key) for key in ("device", "cohort", "store", "customer", "time")}
-    return pa.RecordBatch.from_pydict(
+    return without_nulls(
         keys
         | {
             "score": scores,
@@ -117,7 +118,8 @@ def score_block(
             "confidence": confidence,
             "top_metric": _spread(credit.first_names(), named, len(scores)),
             "contributions": _spread(described, rows, len(scores)),
-        }
+        },
+        but_in=("top_metric", "contributions"),
     )
 
 
@@ -221,7 +223,14 @@ def firmness(expected: Expectation) -> Floats:
 
 
 def _spread(values: list[str], rows: Rows, length: int) -> pa.Array:
-    """Text at some rows, null at the others."""
-    place = np.full(length, -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    return pa.array(values, pa.string()).take(pa.array(place, mask=place < 0))
+    """Text at some rows, each once and in ascending order; null at the others."""
+    texts = pa.array(values, pa.string())
+    _, offsets, data = texts.buffers()
+    sizes = np.zeros(length + 1, np.int32)
+    known = np.zeros(length, bool)
+    if len(rows):
+        sizes[rows + 1] = np.diff(np.frombuffer(offsets, np.int32, len(rows) + 1))
+        known[rows] = True
+    places = np.cumsum(sizes, dtype=np.int32)
+    valid = pa.py_buffer(np.packbits(known, bitorder="little"))
+    return pa.StringArray.from_buffers(length, pa.py_buffer(places), data, valid, length - len(rows))

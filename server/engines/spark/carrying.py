@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from server.engines.spark.cluster import Cluster
-from server.pipeline.extend import NEVER, Carried, is_identity
+from server.pipeline.extend import NEVER, Carried, declared, is_identity
 from server.pipeline.parts import files_of
 
 
@@ -60,7 +60,8 @@ class Piece(Carried):
         """The one file that already is this part, with row groups of so many rows each; None if there is none."""
         if len(self.files) != 1 or not self.unchanged or not all(map(is_identity, self.codes.values())):
             return None
-        if row_counts(self.files[0]) != list(blocks):
+        schema = pq.read_schema(self.files[0])
+        if row_counts(self.files[0]) != list(blocks) or not schema.equals(declared(schema)):
             return None
         return self.files[0] if self._own(pq.read_table(self.files[0], columns=["device"])).all() else None
 

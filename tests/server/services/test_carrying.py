@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from server.app import App
 from server.domain.run import Run, SourceSpec, Stage
 from server.domain.settings import BaselineSettings, DetectorSettings, FeatureSettings, WalkSettings
-from server.domain.telemetry import Fleet
-from server.pipeline.extend import NEVER
+from server.domain.telemetry import Fleet, Members
+from server.pipeline.extend import NEVER, declared, extended, unchanged_before
 from server.pipeline.score import Scoring
-from server.pipeline.table import FeatureTable
+from server.pipeline.table import FeatureTable, write_table
 from server.settings import Settings
 
 QUICK = WalkSettings(detector=DetectorSettings(n_estimators=20, contamination=0.02))
@@ -225,3 +226,15 @@ def test_baselines_are_estimated_anew_when_their_time_is_over_or_their_rules_cha
             (second,) = kept_walk(app, [frame[late]], tmp_path, KEEPING.model_copy(update={"baselines": rules}))
             assert "kept" not in second.stages[Stage.BASELINES].summary
             assert second.stages[Stage.TRAIN].digest != first.stages[Stage.TRAIN].digest
+
+
+def test_a_table_that_an_earlier_version_declared_otherwise_is_carried(tmp_path: Path) -> None:
+    """It let numbers be null: rows that stay and rows that are made anew still go into one file, declared as it is now."""
+    device, time = np.array([0, 0, 1, 1], np.int32), np.array([1, 2, 1, 2])
+    codes = {name: np.full(4, -1, np.int32) for name in ("cohort", "store", "customer")}
+    whole = pa.RecordBatch.from_pydict({"device": device, **codes, "time": time, "score": np.arange(4.0)})
+    write_table(tmp_path / "old.parquet", iter([whole.slice(0, 2), whole.slice(2)]))
+    kept = unchanged_before(tmp_path / "old.parquet", Members(("a", "b"), (), (), (), (2, 2)), np.array([NEVER, 2]))
+    again = whole.slice(3).cast(declared(whole.schema))
+    assert write_table(tmp_path / "new.parquet", extended(kept, [(1, None), (2, again)])) == 4
+    assert pq.read_table(tmp_path / "new.parquet").equals(pa.Table.from_batches([whole]).cast(declared(whole.schema)))
