@@ -22,7 +22,11 @@ const keepDraft = () => {
   drawn.dispatchEvent(new Event("input", { bubbles: true }))
   drawn.focus()
 }
-// A card brings itself into view once: the page draws it anew whenever something comes below it, and would go back to it.
+// The page evaluates a card's source again whenever something comes below it, and React takes the new function for another
+// component: what a person typed, ticked, sorted or opened in the card would be gone. The first function of each name stays.
+const kept = {}
+window.anomalystKept = (card) => (kept[card.name] ??= card)
+// A card brings itself into view once: the page draws it anew when it moves to a thread, and would go back to it.
 const shown = new Set()
 window.anomalystShow = (card, drawn, block) => {
   if (!card || shown.has(drawn) || !(Date.now() - drawn < 20_000)) return

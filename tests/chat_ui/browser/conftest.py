@@ -1,8 +1,13 @@
-"""A browser before the running chat, and a log of whatever it asks for."""
+"""A browser before the running chat, and a log of whatever it asks for.
 
+`ANOMALYST_SLOWED=8` makes the pages eight times as slow as the machine: what a test asks too early fails then.
+"""
+
+import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +25,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _another = count()
 PATIENCE = 60_000
+PAGES: pytest.StashKey[list["Watched"]] = pytest.StashKey()
 
 
 @dataclass
@@ -31,10 +37,38 @@ class Chat:
 
 @dataclass
 class Watched:
-    """A page, and the hosts of all that it asked for."""
+    """A page, the hosts of all that it asked for, and what happened on it, with the second of each."""
 
     page: Any
+    phone: bool = False
     hosts: set[str] = field(default_factory=set)
+    happened: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        begin, page = time.monotonic(), self.page
+
+        def note(words: object) -> None:
+            self.happened.append(f"{time.monotonic() - begin:6.1f} {str(words)[:160]}")
+
+        def listen(socket: Any) -> None:
+            self.hosts.add(urlsplit(socket.url).netloc)
+            note(f"socket {urlsplit(socket.url).path}")
+            socket.on("framereceived", lambda frame: note(f"received {frame}"))
+            socket.on("framesent", lambda frame: note(f"sent {frame}"))
+            socket.on("close", lambda _: note("socket closed"))
+
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        page.on("response", lambda answer: note(f"{answer.status} {answer.request.method} {urlsplit(answer.url).path}"))
+        page.on(
+            "requestfailed", lambda request: note(f"failed {request.method} {urlsplit(request.url).path} {request.failure}")
+        )
+        page.on("pageerror", lambda error: note(f"error {error}"))
+        page.on("websocket", listen)
+
+    def told(self) -> str:
+        """Where it is, what it says, and the last of what happened: for the report of a test that failed."""
+        words = self.page.locator("body").inner_text(timeout=5_000)
+        return "\n".join((self.page.url, words[:1_000], *self.happened[-60:]))
 
     def open(self, chat: Chat) -> None:
         """Open the chat and wait for its dashboard."""
@@ -52,7 +86,24 @@ class Watched:
         """The approval card of a suggestion, opened from the dashboard."""
         row = self.page.locator(".an-row", has_text=suggestion).last
         row.get_by_role("button", name="Preview and decide").click()
+        self.in_thread()
         return self.page.get_by_label(f"Suggestion {suggestion}")
+
+    def explain(self) -> None:
+        """Have the worst incident explained, from the dashboard."""
+        self.page.locator(".an-row").get_by_role("button", name="Explain").first.click()
+        self.in_thread()
+        self.page.get_by_text("What do you say?").wait_for()
+
+    def in_thread(self) -> None:
+        """Wait until the page takes words in a thread: the first thing that a person does makes one, and all is drawn anew.
+
+        A phone, which shows no list of threads, stays where it is.
+        """
+        if not self.phone:
+            self.page.wait_for_url("**/thread/**")
+        # while something is under way a button to stop it stands in this one's place
+        self.page.locator("#chat-submit").wait_for()
 
     def shot(self, name: str) -> None:
         """A picture to look at, where the environment names a folder for them."""
@@ -75,9 +126,7 @@ class Watched:
         said = asked.nth(before).locator(f"xpath=(./descendant::{message} | ./following::{message})[1]")
         # the first answer of a chat waits until its offline model has learned its phrases: seconds of work, minutes under load
         said.wait_for(timeout=4 * PATIENCE)
-        # the first question makes a thread; before that the page shows no button to stop with
-        self.page.wait_for_url("**/thread/**")
-        self.page.locator("#stop-button").wait_for(state="hidden")
+        self.in_thread()
         return str(said.inner_text())
 
     def command(self, name: str, words: str = "") -> None:
@@ -91,22 +140,35 @@ class Watched:
         # while something is under way a button to stop it stands there, and Enter sends nothing
         self.page.locator("#chat-submit").wait_for()
         typed.press("Enter")
+        self.page.wait_for_url("**/thread/**")
 
     def choose(self, file: Path) -> None:
         """Give the file to the chat once it asks for one; again where the page had not begun to listen yet."""
-        button = self.page.get_by_role("button", name="Browse Files")
+        button, given = self.page.get_by_role("button", name="Browse Files"), self.page.locator("#ask-button-input").last
         button.last.wait_for()
-        for _ in range(5):
-            self.page.wait_for_timeout(1_000)
-            if button.count() == 0:
+        for _ in range(10):
+            with contextlib.suppress(sync_api.TimeoutError):
+                given.set_input_files([], timeout=PATIENCE / 10)
+                given.set_input_files(file, timeout=PATIENCE / 10)
+            with contextlib.suppress(sync_api.TimeoutError):
+                button.last.wait_for(state="detached", timeout=PATIENCE / 10)
                 return
-            self.page.locator("#ask-button-input").last.set_input_files([])
-            self.page.locator("#ask-button-input").last.set_input_files(file)
-            self.page.wait_for_timeout(2_000)
+        pytest.fail(f"the page did not take {file.name}")
 
     def outside(self, chat: Chat) -> set[str]:
         """Hosts that are not the chat's."""
         return self.hosts - {urlsplit(chat.url).netloc, ""}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the pages of a failed test showed, below its report."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for place, each in enumerate(item.stash.get(PAGES, [])):
+            with contextlib.suppress(sync_api.Error):
+                report.sections.append((f"page {place}", each.told()))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -187,23 +249,29 @@ class _Empty(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def browsing(chromium: Any) -> Iterator[Callable[..., Watched]]:
+def browsing(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Watched]]:
     """Opens browsers with a fresh profile and one page each."""
-    contexts: list[Any] = []
+    pages = request.node.stash.setdefault(PAGES, [])
 
     def browse(**how: Any) -> Watched:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 1600}, **how})
-        contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
-        seen = Watched(page)
-        page.on("request", lambda request: seen.hosts.add(urlsplit(request.url).netloc))
-        page.on("websocket", lambda socket: seen.hosts.add(urlsplit(socket.url).netloc))
-        return seen
+        if slowed := os.environ.get("ANOMALYST_SLOWED"):
+            context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": float(slowed)})
+        pages.append(Watched(page, phone=how.get("is_mobile", False)))
+        return pages[-1]
 
     yield browse
-    for context in contexts:
-        context.close()
+    for each in pages:
+        each.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def expect() -> Any:
+    """Says of what the page shows what it must come to be: the page may still be drawing it."""
+    sync_api.expect.set_options(timeout=PATIENCE)
+    return sync_api.expect
 
 
 @pytest.fixture

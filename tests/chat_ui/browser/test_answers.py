@@ -72,17 +72,16 @@ def test_an_empty_store_trains_nothing_and_begins_with_a_file(
             assert [each["complete"] for each in empty.get("/runs")["runs"]] == [True]
 
 
-def test_words_typed_while_the_first_answer_makes_its_thread_are_kept(watched: Any, chat: Any) -> None:
+def test_words_typed_while_the_first_answer_makes_its_thread_are_kept(watched: Any, chat: Any, expect: Any) -> None:
     """The page draws its input anew when it moves to the thread; the next question is still in it, and is sent from it."""
     page = watched.page
     watched.open(chat)
     page.locator("#chat-input").evaluate("each => each.first = true")
     watched.ask("How many devices are there?")
     page.keyboard.insert_text("Show me the worst 10 stores")
-    page.wait_for_url("**/thread/**")
-    page.locator("#stop-button").wait_for(state="hidden")
-    assert not page.locator("#chat-input").evaluate("each => !!each.first")
-    assert page.locator("#chat-input").input_value() == "Show me the worst 10 stores"
+    watched.in_thread()
+    expect(page.locator("#chat-input")).not_to_have_js_property("first", True)
+    expect(page.locator("#chat-input")).to_have_value("Show me the worst 10 stores")
     page.keyboard.press("Enter")
     page.locator("[data-step-type=user_message]").nth(1).wait_for()
 
@@ -99,3 +98,24 @@ def test_the_page_stays_with_the_answer(watched: Any, chat: Any, pending: Any) -
     page.wait_for_timeout(1_500)
     asked = page.locator("[data-step-type=user_message]").last.bounding_box()
     assert 0 <= asked["y"] < page.viewport_size["height"] / 2
+
+
+def test_a_card_keeps_what_a_person_put_into_it(watched: Any, chat: Any, pending: Any, expect: Any) -> None:
+    """What is typed, sorted and opened stays while answers and cards come below, and the keyboard stays where it was."""
+    page, suggestion = watched.page, pending()
+    watched.open(chat)
+    watched.command("review")
+    heads = page.get_by_label("Open incidents", exact=True).locator("th")
+    heads.get_by_role("button", name="Sort by devices").click()
+    card = watched.open_card(suggestion)
+    card.locator("summary").first.click()
+    reason = card.get_by_label("Reason")
+    reason.fill("agreed with the store")
+    watched.answer("Which stores are worst?")
+    reason.focus()
+    page.evaluate("setTimeout(() => document.querySelector('[aria-label^=\"Look into\"]').click(), 500)")
+    page.get_by_role("button", name="Explain its worst anomaly").wait_for()
+    expect(reason).to_be_focused()
+    expect(reason).to_have_value("agreed with the store")
+    expect(card.locator("details").first).to_have_attribute("open", "")
+    expect(heads.nth(2)).to_have_attribute("aria-sort", "descending")

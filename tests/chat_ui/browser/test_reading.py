@@ -39,8 +39,7 @@ def test_a_phone_shows_all_without_scrolling_sideways(browsing: Any, chat: Any, 
     watched.open(chat)
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
     watched.shot("phone_dashboard")
-    page.locator(".an-row").get_by_role("button", name="Explain").first.tap()
-    page.get_by_text("What do you say?").wait_for()
+    watched.explain()
     watched.shot("phone_finding")
     watched.open_card(suggestion).get_by_role("button", name="Approve").wait_for()
     page.wait_for_timeout(1000)
@@ -55,7 +54,7 @@ def test_a_phone_shows_all_without_scrolling_sideways(browsing: Any, chat: Any, 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_stand_out_in_both_schemes(browsing: Any, chat: Any, scheme: str) -> None:
+def test_words_stand_out_in_both_schemes(browsing: Any, chat: Any, scheme: str, expect: Any) -> None:
     """Cards and charts: a contrast of 4.5 and more, as the accessibility guidelines want it."""
     watched = browsing()
     watched.page.add_init_script(f"localStorage.setItem('vite-ui-theme', '{scheme}')")
@@ -63,7 +62,7 @@ def test_words_stand_out_in_both_schemes(browsing: Any, chat: Any, scheme: str) 
     watched.page.locator(".js-plotly-plot .main-svg").nth(1).wait_for(state="attached")
     watched.page.wait_for_timeout(1000)
     watched.shot(f"scheme_{scheme}")
-    assert ("dark" in watched.page.locator("html").get_attribute("class")) is (scheme == "dark")
+    expect(watched.page.locator(f"html.{scheme}")).to_be_attached()
     assert watched.page.evaluate(_FAINT, 4.5) == []
 
 
@@ -78,32 +77,32 @@ def test_the_local_user_meets_no_login(watched: Any, chat: Any) -> None:
     assert set(opened) == {"/"}
 
 
-def test_light_or_dark_as_the_system_is_until_the_person_chooses(browsing: Any, chat: Any) -> None:
+def test_light_or_dark_as_the_system_is_until_the_person_chooses(browsing: Any, chat: Any, expect: Any) -> None:
     """A fresh browser follows its system; a choice outlives a reload."""
     watched = browsing(color_scheme="dark")
     watched.open(chat)
-    assert "dark" in watched.page.locator("html").get_attribute("class")
+    expect(watched.page.locator("html.dark")).to_be_attached()
     watched.page.evaluate("localStorage.setItem('vite-ui-theme', 'light')")
     watched.open(chat)
-    assert "light" in watched.page.locator("html").get_attribute("class")
+    expect(watched.page.locator("html.light")).to_be_attached()
 
 
-def test_keyboard_and_screen_reader_reach_everything(watched: Any, chat: Any, served: Any) -> None:
+def test_keyboard_and_screen_reader_reach_everything(watched: Any, chat: Any, served: Any, expect: Any) -> None:
     """Every button and field has a name, charts say what they show, and an incident is explained without a mouse."""
     page = watched.page
     watched.open(chat)
-    page.locator(".js-plotly-plot[aria-label]").nth(1).wait_for(state="attached")
-    said = [each.get_attribute("aria-label") for each in page.locator(".js-plotly-plot").all()]
     flagged = served.get("/overview")["detector"]["flagged"]
-    assert any(f"n = {flagged['count']:,} of {flagged['of']:,} rows" in each for each in said)
+    said = f"n = {flagged['count']:,} of {flagged['of']:,} rows"
+    expect(page.locator(f'.js-plotly-plot[aria-label*="{said}"]').first).to_be_attached()
+    expect(page.locator(".js-plotly-plot:not([aria-label])")).to_have_count(0)
     button = page.locator(".an-row").get_by_role("button", name="Explain").first
     button.focus()
     outline = button.evaluate("each => getComputedStyle(each).outlineStyle")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.innerText") == "Look into it"
+    expect(page.locator(":focus")).to_have_text("Look into it")
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
-    page.get_by_text("What do you say?").wait_for()
+    watched.in_thread()
     page.get_by_role("button", name="Expected until").focus()
     page.keyboard.press("Space")
     page.get_by_label("Expected until").last.wait_for()
@@ -111,16 +110,16 @@ def test_keyboard_and_screen_reader_reach_everything(watched: Any, chat: Any, se
     assert page.evaluate(_UNNAMED) == 0
 
 
-def test_a_table_sorts_pages_and_downloads(watched: Any, chat: Any, served: Any) -> None:
+def test_a_table_sorts_pages_and_downloads(watched: Any, chat: Any, served: Any, expect: Any) -> None:
     """Sorted by a click on its head, ten rows a page, and the file has all rows in that order."""
     page = watched.page
     watched.open(chat)
     watched.command("review")
     table = page.get_by_label("Open incidents", exact=True)
-    table.wait_for()
     total = len(served.get("/incidents", limit=100)["incidents"])
-    assert table.locator("tbody tr").count() == min(total, 10)
+    expect(table.locator("tbody tr")).to_have_count(min(total, 10))
     table.get_by_role("button", name="Sort by devices").click()
+    expect(table.locator("th").nth(2)).to_have_attribute("aria-sort", "descending")
     counts = [int(each.inner_text()) for each in table.locator("tbody tr td:nth-child(3)").all()]
     assert counts == sorted(counts, reverse=True)
     if total > 10:

@@ -25,7 +25,7 @@ def test_hostile_names_make_no_request(watched: Any, chat: Any, markdown: str) -
     assert page.locator("img[src*='evil'], a[href*='evil']").count() == 0
 
 
-def test_a_hostile_device_is_shown_as_text(watched: Any, chat: Any) -> None:
+def test_a_hostile_device_is_shown_as_text(watched: Any, chat: Any, expect: Any) -> None:
     """Cards and charts of a device whose name is an image tag show the tag, and ask nobody for it."""
     page = watched.page
     hostile = "<img src=https://evil.example/pixel.png>"
@@ -33,7 +33,7 @@ def test_a_hostile_device_is_shown_as_text(watched: Any, chat: Any) -> None:
     watched.command("device", hostile)
     page.get_by_text("What do you say?").wait_for()
     page.locator(".js-plotly-plot .main-svg").last.wait_for()
-    assert page.get_by_text(hostile).count() > 0
+    expect(page.get_by_text(hostile).first).to_be_attached()
     assert watched.outside(chat) == set()
     assert page.locator("img[src*='evil']").count() == 0
 
@@ -54,7 +54,7 @@ def test_the_page_names_no_other_host(watched: Any, chat: Any) -> None:
     assert watched.outside(chat) == set()
 
 
-def test_read_only_mode_offers_nothing_to_change(watched: Any, chat: Any) -> None:
+def test_read_only_mode_offers_nothing_to_change(watched: Any, chat: Any, expect: Any) -> None:
     """With the switch on, an explained anomaly can not be marked."""
     page = watched.page
     watched.open(chat)
@@ -65,4 +65,4 @@ def test_read_only_mode_offers_nothing_to_change(watched: Any, chat: Any) -> Non
     page.wait_for_timeout(1500)
     page.locator(".an-row").get_by_role("button", name="Explain").last.click()
     page.get_by_text("Read-only mode is on").wait_for()
-    assert page.get_by_role("button", name="False alarm").is_disabled()
+    expect(page.get_by_role("button", name="False alarm")).to_be_disabled()

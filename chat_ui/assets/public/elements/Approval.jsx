@@ -10,13 +10,14 @@ const Examples = ({ title, rows }) => rows.length > 0 && (
   </details>
 )
 
-export default function Approval() {
-  const { suggestion, digest, preview, title, status, statusTone, statusNote, reason, moves, settings, facts, counts, totals, gate, hidden, removed, added, canDecide, blocked, overrides, refusal, drawn } = props
+const Approval = ({ suggestion, digest, preview, title, status, statusTone, statusNote, reason, moves, settings, facts, counts, totals, gate, hidden, removed, added, canDecide, blocked, overrides, refusal, drawn, callAction }) => {
   const top = useRef(null)
   // a card that was drawn just now comes into view; one of a resumed thread stays where it is
   useEffect(() => { window.anomalystShow(top.current, drawn, "start") }, [])
   const [why, setWhy] = useState("")
-  const [accepted, setAccepted] = useState([])
+  // what was accepted of one preview's checks is not accepted of another's
+  const [ticked, setTicked] = useState({ preview, checks: [] })
+  const accepted = ticked.preview === preview ? ticked.checks : []
   const [busy, setBusy] = useState("")
   const decide = async (approved) => {
     setBusy(approved ? "yes" : "no")
@@ -70,7 +71,7 @@ export default function Approval() {
       {canDecide && (
         <div className="an-card">
           <div className="an-head"><h3>Your decision</h3><span className="an-note">bound to the digest above; doing nothing is “not now”, never yes</span></div>
-          {overrides.map((each) => <label key={each} className="an-note" style={{ display: "block" }}><input type="checkbox" onChange={(event) => setAccepted(event.target.checked ? [...accepted, each] : accepted.filter((one) => one !== each))} /> I accept that the check “{each}” does not pass</label>)}
+          {overrides.map((each) => <label key={each} className="an-note" style={{ display: "block" }}><input type="checkbox" checked={accepted.includes(each)} onChange={(event) => setTicked({ preview, checks: event.target.checked ? [...accepted, each] : accepted.filter((one) => one !== each) })} /> I accept that the check “{each}” does not pass</label>)}
           <div className="an-buttons" style={{ marginTop: "0.3rem" }}>
             <input type="text" className="an-grow" placeholder="Reason (kept with your name)" aria-label="Reason" maxLength={500} value={why} onChange={(event) => setWhy(event.target.value)} />
             <button className="an-btn main" disabled={!!busy || !!blocked || missing.length > 0} title={blocked || ""} onClick={() => decide(true)}>{busy === "yes" ? "Approving…" : "Approve"}</button>
@@ -82,3 +83,6 @@ export default function Approval() {
     </section>
   )
 }
+
+const Kept = anomalystKept(Approval)
+export default <Kept {...props} callAction={callAction} />

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "react"
 
-const Buttons = ({ row }) => {
+const Buttons = ({ row, callAction }) => {
   const [busy, setBusy] = useState("")
   const act = async (name) => {
     setBusy(name)
@@ -15,8 +15,7 @@ const Buttons = ({ row }) => {
   )
 }
 
-export default function Dashboard() {
-  const { title, freshness, warnings, tiles, incidents, incidentsNote, pending, again, drawn } = props
+const Dashboard = ({ title, freshness, warnings, tiles, incidents, incidentsNote, pending, again, drawn, callAction }) => {
   const top = useRef(null)
   useEffect(() => { if (again) window.anomalystShow(top.current, drawn, "start") }, [])
   return (
@@ -51,7 +50,7 @@ export default function Dashboard() {
             <div className="an-row" key={row.id}>
               <div className={`an-sev ${row.band}`}>{row.severity}<small>{row.band}</small></div>
               <div><strong>{row.title}</strong><div className="an-note">{row.note}</div></div>
-              <Buttons row={row} />
+              <Buttons row={row} callAction={callAction} />
             </div>
           ))}
           {incidents.length === 0 && <p className="an-note">Nothing is open.</p>}
@@ -60,3 +59,6 @@ export default function Dashboard() {
     </section>
   )
 }
+
+const Kept = anomalystKept(Dashboard)
+export default <Kept {...props} callAction={callAction} />

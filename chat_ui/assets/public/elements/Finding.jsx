@@ -2,8 +2,7 @@ import { useEffect, useRef, useState } from "react"
 
 const VERDICTS = [["false_alarm", "False alarm"], ["true", "True"], ["expected", "Expected until…"]]
 
-export default function Finding() {
-  const { anomaly, incident, incidentCount, title, severity, band, lines, text, metrics, note, verdict, blocked, expires, drawn } = props
+const Finding = ({ anomaly, incident, incidentCount, title, severity, band, lines, text, metrics, note, verdict, blocked, expires, drawn, callAction }) => {
   const top = useRef(null)
   // a card that was drawn just now comes into view; one of a resumed thread stays where it is
   useEffect(() => { window.anomalystShow(top.current, drawn, "start") }, [])
@@ -63,3 +62,6 @@ export default function Finding() {
     </section>
   )
 }
+
+const Kept = anomalystKept(Finding)
+export default <Kept {...props} callAction={callAction} />

@@ -1,5 +1,4 @@
-export default function Grounds() {
-  const { facts, levels, levelsNote, rules, questions } = props
+const Grounds = ({ facts, levels, levelsNote, rules, questions, sendUserMessage }) => {
   return (
     <section className="an" aria-label="What decides">
       <div className="an-cols">
@@ -22,3 +21,6 @@ export default function Grounds() {
     </section>
   )
 }
+
+const Kept = anomalystKept(Grounds)
+export default <Kept {...props} sendUserMessage={sendUserMessage} />

@@ -1,7 +1,6 @@
 import { useEffect, useRef, useState } from "react"
 
-export default function Said() {
-  const { tone, text, buttons, form, drawn } = props
+const Said = ({ tone, text, buttons, form, drawn, callAction }) => {
   const top = useRef(null)
   useEffect(() => { window.anomalystShow(top.current, drawn, "nearest") }, [])
   const [busy, setBusy] = useState(false)
@@ -20,3 +19,6 @@ export default function Said() {
     </section>
   )
 }
+
+const Kept = anomalystKept(Said)
+export default <Kept {...props} callAction={callAction} />

@@ -9,8 +9,7 @@ const cell = (value) => {
   return `"${safe.replaceAll('"', '""')}"`
 }
 
-export default function Sheet() {
-  const { title, note, columns, rows, name, numeric } = props
+const Sheet = ({ title, note, columns, rows, name, numeric }) => {
   const [order, setOrder] = useState(null)
   const [page, setPage] = useState(0)
   const sorted = useMemo(() => {
@@ -41,3 +40,6 @@ export default function Sheet() {
     </section>
   )
 }
+
+const Kept = anomalystKept(Sheet)
+export default <Kept {...props} />

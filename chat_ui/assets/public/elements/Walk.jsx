@@ -1,7 +1,6 @@
 const TONES = { done: "ok", running: "warn", failed: "bad", stale: "warn" }
 
-export default function Walk() {
-  const { title, run, running, stages, words, share } = props
+const Walk = ({ title, run, running, stages, words, share, callAction }) => {
   return (
     <section className="an" aria-label={title}>
       <div className="an-card">
@@ -13,3 +12,6 @@ export default function Walk() {
     </section>
   )
 }
+
+const Kept = anomalystKept(Walk)
+export default <Kept {...props} callAction={callAction} />
