@@ -1,7 +1,7 @@
 """What one chat process has: who may talk, where the server is, and the talks that are going on."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from threading import Lock
@@ -44,8 +44,10 @@ class Talk:
     scopes: frozenset[str] | None = None
     """What the person's token may do, as the server says; None where it says nothing of that."""
     offered: Offered = field(default_factory=Offered)
-    dashboard: tuple[Message, ...] = ()
+    dashboard: dict[str, Message] = field(default_factory=dict[str, Message])
+    """Messages that the dashboard consists of, by id."""
     watching: asyncio.Task[None] | None = None
+    drawing: asyncio.Task[None] | None = None
 
     def may(self, scope: str) -> bool:
         """Whether the server would take it from this person, as far as is known; and the person did not choose to read only."""
@@ -59,10 +61,25 @@ class Talk:
             return "Read-only mode is on: switch it off in the settings first."
         return f"{self.person.name} lacks the right to {_RIGHTS[scope]} (scope `{scope}`). Somebody who has it can."
 
-    async def close(self) -> None:
-        """Stop watching and give the connections back."""
+    def watch(self, watching: Coroutine[Any, Any, None]) -> None:
+        """Do this as long as the page is there, and what was done like it no more."""
+        self.pause()
+        self.watching = asyncio.create_task(watching)
+
+    def draw(self, drawing: Coroutine[Any, Any, None]) -> None:
+        """Draw this, and what is still being drawn no more."""
+        if self.drawing:
+            self.drawing.cancel()
+        self.drawing = asyncio.create_task(drawing)
+
+    def pause(self) -> None:
+        """Stop watching: the page is gone, for now or for good."""
         if self.watching:
             self.watching.cancel()
+
+    async def close(self) -> None:
+        """Stop watching and give the connections back."""
+        self.pause()
         await self.client.close()
 
 
@@ -93,7 +110,12 @@ class Desk:
         return list(dict.fromkeys((self.agent.model, "offline")))
 
     def begin(self, session: str, person: Person, profile: str) -> Talk:
-        """A new talk of that person in that session."""
+        """The talk of that person in that session; a new one if there is none."""
+        talk = self.talks.get(session)
+        if talk and talk.person == person:
+            return talk
+        if talk:
+            talk.pause()
         talk = Talk(
             person,
             Client(self.server, person.token),

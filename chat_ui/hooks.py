@@ -6,7 +6,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 import chainlit as cl
+from chainlit.config import config
 from chainlit.input_widget import Select, Switch, TextInput
+from chainlit.session import WebsocketSession
 from chainlit.types import CommandDict, ThreadDict
 from pydantic import ValidationError
 
@@ -74,7 +76,7 @@ def _register_talk(desk: Desk) -> None:
         talk = await _begun(desk)
         if talk:
             # not awaited: as long as Chainlit's hook runs the page takes no question, and Enter would do nothing
-            _later(_told(_first_sight(desk, talk)))
+            talk.draw(_told(_first_sight(desk, talk)))
 
     async def resume(thread: ThreadDict) -> None:
         await _resumed(desk, thread)
@@ -90,7 +92,7 @@ def _register_talk(desk: Desk) -> None:
             await _adjusted(desk, talk, chosen)
 
     async def end() -> None:
-        await desk.end(cl.user_session.get("id") or "")
+        await _left(desk)
 
     async def feedback(_: Any) -> None:
         """Thumbs are kept by the thread store; having a hook makes Chainlit show them."""
@@ -105,11 +107,12 @@ def _register_talk(desk: Desk) -> None:
 
 async def _resumed(desk: Desk, thread: ThreadDict) -> None:
     """Go on with a stored thread: its history, and its cards as they stand now."""
+    had = _talk(desk)
     talk = await _begun(desk)
     if talk is None:
         return
     saved = desk.histories.read(thread["id"])
-    if saved:
+    if saved and talk is not had:
         with contextlib.suppress(ValidationError):  # a history of another release: begin anew
             talk.conversation.resume(saved)
     _later(_cards_anew(desk, talk, thread))
@@ -125,13 +128,14 @@ def _register_action(desk: Desk, name: str) -> None:
 
 
 async def _begun(desk: Desk) -> Talk | None:
-    """A talk for whoever has logged in; None, with a word on the screen, if that is nobody that is known."""
+    """A talk for whoever has logged in, the same if the page was connected before; None, with a word, if nobody knows them."""
     user = cl.user_session.get("user")
     person = desk.people.named(user.identifier) if user else None
     if person is None:
         await say(STOP, "You are not among the people of this chat any more. Log in again.")
         return None
     talk = desk.begin(cl.user_session.get("id") or "", person, cl.user_session.get("chat_profile") or person.profile)
+    _expect_back()
     commands: list[CommandDict] = [
         {"id": name, "description": about, "icon": icon, "button": False, "persistent": False, "selected": False}
         for name, about, icon in _COMMANDS
@@ -139,8 +143,19 @@ async def _begun(desk: Desk) -> Talk | None:
     await cl.context.emitter.set_commands(commands)
     with contextlib.suppress(Refused, Unreachable):  # what it is about to be asked will say so
         talk.scopes = await talk.client.scopes()
-    talk.watching = asyncio.create_task(_watch(desk, talk))
+    talk.watch(_watch(desk, talk))
     return talk
+
+
+def _expect_back() -> None:
+    """Have Chainlit tell the page again what it was told, should its connection be lost and come back.
+
+    Whatever is sent meanwhile is lost, and a page may lose its connection while it loads: Chainlit's own connects twice if
+    its settings come late. By itself Chainlit would neither start such a session again nor resume it.
+    """
+    session = cl.context.session
+    session.chat_started = False
+    session.thread_id_to_resume = session.thread_id
 
 
 async def _first_sight(desk: Desk, talk: Talk) -> None:
@@ -159,6 +174,8 @@ async def _first_sight(desk: Desk, talk: Talk) -> None:
 
 async def _offer_again(desk: Desk, talk: Talk) -> None:
     for suggestion in desk.opened.of(talk.person.name):
+        if suggestion in talk.offered.redraw:  # the page was connected before, and has it
+            continue
         if await talk.client.status(suggestion) == "pending":
             await show_suggestion(desk, talk, suggestion)
         else:
@@ -252,13 +269,15 @@ def _talk(desk: Desk) -> Talk | None:
 
 
 async def _settings(desk: Desk, talk: Talk) -> cl.ChatSettings:
+    """The settings as they are in this talk."""
+    chosen, window = talk.conversation.settings, next(words for words, days in WINDOWS.items() if days == talk.days)
     return cl.ChatSettings(
         [
-            Select(id="model", label="Model", values=desk.models, initial_index=0),
-            Select(id="window", label="Window of charts", values=list(WINDOWS), initial_index=0),
+            Select(id="model", label="Model", values=desk.models, initial_value=chosen.model),
+            Select(id="window", label="Window of charts", values=list(WINDOWS), initial_value=window),
             TextInput(id="budget", label="Alert budget (a suggestion changes it)", initial=await _budget(talk), disabled=True),
-            TextInput(id="time_zone", label="Time zone", initial=desk.agent.time_zone, placeholder="Europe/Berlin"),
-            Switch(id="read_only", label="Read only: no verdicts, suggestions or decisions", initial=False),
+            TextInput(id="time_zone", label="Time zone", initial=chosen.time_zone, placeholder="Europe/Berlin"),
+            Switch(id="read_only", label="Read only: no verdicts, suggestions or decisions", initial=talk.read_only),
         ]
     )
 
@@ -267,6 +286,23 @@ async def _budget(talk: Talk) -> str:
     with contextlib.suppress(Refused, Unreachable):
         return budget(await talk.client.get("/detector"))
     return "not known"
+
+
+async def _left(desk: Desk) -> None:
+    """The page's connection is gone: for good if the page said so, and otherwise until Chainlit has forgotten its session."""
+    session = cl.context.session
+    if isinstance(session, WebsocketSession) and session.to_clear:
+        await desk.end(session.id)
+    elif talk := _talk(desk):
+        talk.pause()
+        _later(_forgotten(desk, session.id))
+
+
+async def _forgotten(desk: Desk, session: str) -> None:
+    """End the talk once Chainlit has forgotten its session: until then the page may come back."""
+    await asyncio.sleep(config.project.session_timeout + 60)
+    if WebsocketSession.get_by_id(session) is None:
+        await desk.end(session)
 
 
 _tasks: set[asyncio.Task[None]] = set()

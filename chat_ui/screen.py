@@ -1,6 +1,6 @@
 """Puts cards and charts on the screen of the person who is talking."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 from chainlit import CustomElement, Message, Plotly
 
 from chat_ui.cards.sheet import sheet_props
-from chat_ui.desk import Talk
 
 AUTHOR = "Anomalyst"
 GOOD, WARNING, STOP = "an-good", "an-warning", "an-stop"
@@ -29,9 +28,11 @@ def charts(*figures: go.Figure) -> list[Plotly]:
     return [Plotly(name=f"chart {place}", figure=each, display="inline", size="large") for place, each in enumerate(figures, 1)]
 
 
-async def show(*elements: Any, words: str = "") -> Message:
+async def show(*elements: Any, words: str = "", among: dict[str, Message] | None = None) -> Message:
     """A message with these cards and charts; it stands by itself, whatever run it is sent in."""
     message = Message(content=words, author=AUTHOR)
+    if among is not None:  # before it is sent: whoever breaks this off can still take it away
+        among[message.id] = message
     await message.send()
     await add(message, *elements)
     return message
@@ -60,8 +61,8 @@ async def sheet(title: str, note: str, columns: Sequence[str], rows: Sequence[Se
     return await show(card("Sheet", sheet_props(title, note, columns, rows, name)))
 
 
-async def replace(talk: Talk, *messages: Message) -> None:
-    """Make the messages the dashboard; the one before leaves the screen."""
-    before, talk.dashboard = talk.dashboard, messages
-    for message in before:
+async def remove(messages: Iterable[Message], among: dict[str, Message]) -> None:
+    """Take the messages off the screen."""
+    for message in messages:
         await message.remove()
+        among.pop(message.id, None)

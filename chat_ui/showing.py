@@ -16,7 +16,7 @@ from chat_ui.charts.history import anomalies_by_day, drift, severities
 from chat_ui.charts.preview import by_day, by_verdict
 from chat_ui.client import Refused
 from chat_ui.desk import Desk, Talk
-from chat_ui.screen import WARNING, add, button, card, charts, now, replace, say, sheet, show
+from chat_ui.screen import WARNING, add, button, card, charts, now, remove, say, sheet, show
 from chat_ui.words import count, feature_words, foreign, moment, sentence, span
 
 Payload = Mapping[str, Any]
@@ -27,8 +27,10 @@ _DAYS_AROUND = 7
 async def show_dashboard(talk: Talk) -> None:
     """The dashboard, drawn from what is persisted; an earlier one leaves the screen."""
     overview = await talk.client.overview()
-    first = await show(card("Dashboard", dashboard(overview, talk.zone, again=bool(talk.dashboard))))
-    await replace(talk, first, await show(card("Grounds", grounds(overview, talk.zone))))
+    before = tuple(talk.dashboard.values())
+    first = await show(card("Dashboard", dashboard(overview, talk.zone, again=bool(before))), among=talk.dashboard)
+    await show(card("Grounds", grounds(overview, talk.zone)), among=talk.dashboard)
+    await remove(before, talk.dashboard)
     if not overview["run"]:
         return
     # numbers first: the charts below the first card come when they are there

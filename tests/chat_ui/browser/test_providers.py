@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -21,7 +21,8 @@ class _Provider(BaseHTTPRequestHandler):
         asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         if self.path.startswith("/authorize"):
             self.send_response(302)
-            self.send_header("location", f"{asked['redirect_uri']}?code=c0de&state={asked['state']}")
+            # quoted: a state may hold a per cent sign
+            self.send_header("location", f"{asked['redirect_uri']}?{urlencode({'code': 'c0de', 'state': asked['state']})}")
             self.end_headers()
         else:
             known = self.headers["authorization"] == "Bearer t0ken"

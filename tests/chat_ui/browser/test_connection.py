@@ -1,0 +1,106 @@
+"""A connection that is lost and comes back: what was shown, what was said meanwhile, and what is asked next."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+
+@dataclass
+class Line:
+    """The page's connection, to be cut; at the first message that holds `until`, if that is said, it cuts itself."""
+
+    until: str = ""
+    open: list[Any] = field(default_factory=list)
+    made: int = 0
+    passed: list[str] = field(default_factory=list)
+
+    def cut(self) -> None:
+        """Close both ends."""
+        for end in self.open:
+            end.close()
+        self.open.clear()
+
+    def wait_for(self, made: int, word: str, watched: Any) -> None:
+        """Wait until the page has connected that often, and was then sent that."""
+        for _ in range(300):
+            if self.made == made and any(word in each for each in self.passed):
+                return
+            watched.page.wait_for_timeout(100)
+        pytest.fail(f"the page has connected {self.made} times, not {made}")
+
+    def __call__(self, here: Any) -> None:
+        """Between a page and the chat."""
+        there = here.connect_to_server()
+        self.made += 1
+        self.passed.clear()
+        self.open += [here, there]
+
+        def pass_on(message: str | bytes) -> None:
+            here.send(message)
+            self.passed.append(str(message))
+            if self.until and self.until in str(message):
+                self.until = ""
+                self.cut()
+
+        there.on_message(pass_on)
+
+
+def _between(watched: Any, line: Line) -> Line:
+    watched.page.route_web_socket("**/ws/socket.io/**", line)
+    return line
+
+
+@pytest.mark.parametrize("until", ["task_start", "set_commands", '"Dashboard"'])
+def test_a_page_that_connects_twice_while_it_loads_has_one_dashboard(watched: Any, chat: Any, expect: Any, until: str) -> None:
+    """As happens on a busy machine: the first connection is gone before, or while, the dashboard is drawn."""
+    line = _between(watched, Line(until))
+    watched.open(chat)
+    watched.page.locator(".js-plotly-plot .main-svg").nth(1).wait_for(state="attached")
+    assert line.made == 2
+    expect(watched.page.get_by_label("Fleet dashboard")).to_have_count(1)
+    assert "7,680 rows" in watched.answer("Which stores are worst?")
+
+
+def test_a_question_after_the_connection_was_lost_is_answered(watched: Any, chat: Any, expect: Any) -> None:
+    """Before anything was said, and in a thread, whose words and cards are still there."""
+    line = _between(watched, Line())
+    watched.open(chat)
+    line.cut()
+    line.wait_for(2, "Dashboard", watched)
+    first = watched.answer("What needs my attention this morning?")
+    line.cut()
+    line.wait_for(3, "resume_thread", watched)
+    assert "7,680 rows" in watched.answer("Which stores are worst?")
+    said = watched.page.locator("[data-step-type=assistant_message]")
+    expect(said.get_by_text(first.splitlines()[0]).first).to_be_visible()
+
+
+def test_settings_outlive_the_connection(watched: Any, chat: Any, expect: Any) -> None:
+    """Read-only mode stays on, and the settings say so."""
+    page, line = watched.page, _between(watched, Line())
+    watched.open(chat)
+    page.locator("#chat-settings-open-modal").click()
+    page.get_by_role("switch").click()
+    page.get_by_role("button", name="Confirm").click()
+    watched.answer("What needs my attention this morning?")
+    line.cut()
+    line.wait_for(2, "chat_settings", watched)
+    page.locator("#chat-settings-open-modal").click()
+    expect(page.get_by_role("switch")).to_be_checked()
+    page.keyboard.press("Escape")
+    watched.explain()
+    page.get_by_text("Read-only mode is on").wait_for()
+
+
+def test_an_answer_that_comes_meanwhile_is_there_afterwards(watched: Any, chat: Any) -> None:
+    """The connection is lost while the answer is made: it is shown when it is back, without asking again."""
+    line = _between(watched, Line())
+    watched.open(chat)
+    watched.answer("What needs my attention this morning?")
+    line.until = "task_start"
+    watched.ask("Which stores are worst?")
+    watched.page.get_by_role("heading", name="Groups by store").wait_for()
+    assert line.made == 2
