@@ -37,7 +37,13 @@ class Client:
     def __init__(self, url: str, token: str | None = None, transport: httpx.AsyncBaseTransport | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.AsyncClient(
-            base_url=f"{url.rstrip('/')}{PREFIX}", headers=headers, transport=transport, timeout=60.0, trust_env=False
+            base_url=f"{url.rstrip('/')}{PREFIX}",
+            headers=headers,
+            transport=transport,
+            timeout=60.0,
+            trust_env=False,
+            # a page that was closed may come back for an hour, and holds what the client keeps open as long
+            limits=httpx.Limits(max_keepalive_connections=1),
         )
 
     async def __aenter__(self) -> Self:

@@ -1,7 +1,8 @@
 """What one chat process has: who may talk, where the server is, and the talks that are going on."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from threading import Lock
@@ -48,6 +49,13 @@ class Talk:
     """Messages that the dashboard consists of, by id."""
     watching: asyncio.Task[None] | None = None
     drawing: asyncio.Task[None] | None = None
+    answering: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a question is answered: a conversation has one at a time."""
+    begun: int = 0
+    """Answers and clicks that work was begun for, and how much of it is still under way."""
+    under_way: int = 0
+    sight: dict[str, Message] = field(default_factory=dict[str, Message])
+    """Messages of the first sight below the dashboard, by id."""
 
     def may(self, scope: str) -> bool:
         """Whether the server would take it from this person, as far as is known; and the person did not choose to read only."""
@@ -60,6 +68,16 @@ class Talk:
         if self.read_only:
             return "Read-only mode is on: switch it off in the settings first."
         return f"{self.person.name} lacks the right to {_RIGHTS[scope]} (scope `{scope}`). Somebody who has it can."
+
+    @contextmanager
+    def work(self) -> Generator[None]:
+        """Count what is done inside as under way."""
+        self.begun += 1
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
 
     def watch(self, watching: Coroutine[Any, Any, None]) -> None:
         """Do this as long as the page is there, and what was done like it no more."""
@@ -80,6 +98,8 @@ class Talk:
     async def close(self) -> None:
         """Stop watching and give the connections back."""
         self.pause()
+        if self.drawing:
+            self.drawing.cancel()
         await self.client.close()
 
 

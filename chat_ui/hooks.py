@@ -17,7 +17,7 @@ from chat_ui.cards.dashboard import QUESTIONS, budget
 from chat_ui.client import Refused, Unreachable
 from chat_ui.desk import WINDOWS, Desk, Talk
 from chat_ui.login import register_login
-from chat_ui.screen import STOP, WARNING, button, say
+from chat_ui.screen import STOP, WARNING, button, remove, say
 from chat_ui.showing import (
     approval_props,
     explain_incident,
@@ -43,6 +43,9 @@ _COMMANDS: list[tuple[str, str, str]] = [
     ("upload", "Send a telemetry file of yours", "upload"),
 ]
 _AFTER_RESUME = 1.0
+_FORGETTING = 60.0
+_STORED = 0.3
+"""Seconds after which the last step is stored: Chainlit does that in a task of its own."""
 
 
 def register(desk: Desk) -> None:
@@ -84,7 +87,9 @@ def _register_talk(desk: Desk) -> None:
     async def message(said: cl.Message) -> None:
         talk = _talk(desk)
         if talk:
-            await _told(_answered(desk, talk, said))
+            with talk.work():
+                async with talk.answering:
+                    await _told(_answered(desk, talk, said))
 
     async def settings(chosen: dict[str, Any]) -> None:
         talk = _talk(desk)
@@ -111,8 +116,11 @@ async def _resumed(desk: Desk, thread: ThreadDict) -> None:
     talk = await _begun(desk)
     if talk is None:
         return
+    if talk is had:
+        _later(_caught_up(desk, talk, thread["id"]))
+        return
     saved = desk.histories.read(thread["id"])
-    if saved and talk is not had:
+    if saved:
         with contextlib.suppress(ValidationError):  # a history of another release: begin anew
             talk.conversation.resume(saved)
     _later(_cards_anew(desk, talk, thread))
@@ -122,7 +130,8 @@ def _register_action(desk: Desk, name: str) -> None:
     async def called(action: cl.Action) -> None:
         talk = _talk(desk)
         if talk:
-            await _told(act(desk, talk, name, action.payload))
+            with talk.work():
+                await _told(act(desk, talk, name, action.payload))
 
     cl.action_callback(name)(called)
 
@@ -141,10 +150,13 @@ async def _begun(desk: Desk) -> Talk | None:
         for name, about, icon in _COMMANDS
     ]
     await cl.context.emitter.set_commands(commands)
-    with contextlib.suppress(Refused, Unreachable):  # what it is about to be asked will say so
-        talk.scopes = await talk.client.scopes()
     talk.watch(_watch(desk, talk))
     return talk
+
+
+async def _ask_rights(talk: Talk) -> None:
+    with contextlib.suppress(Refused, Unreachable):  # what it is about to be asked will say so
+        talk.scopes = await talk.client.scopes()
 
 
 def _expect_back() -> None:
@@ -159,14 +171,18 @@ def _expect_back() -> None:
 
 
 async def _first_sight(desk: Desk, talk: Talk) -> None:
-    """The dashboard, and what the person had before them and did not decide on."""
+    """The dashboard, and what the person had before them undecided; what was drawn of that before leaves the screen."""
+    await _ask_rights(talk)
+    talk.offered.redraw.clear()
+    await remove(tuple(talk.sight.values()), talk.sight)
     try:
         await show_dashboard(talk)
     except Refused as error:
         if not error.before_ingestion:
             raise
         begin = button("Upload telemetry", "upload", main=True)
-        await say("an-card", "There is no telemetry yet. Send a file of yours, and see what is anomalous in it.", begin)
+        words = "There is no telemetry yet. Send a file of yours, and see what is anomalous in it."
+        await say("an-card", words, begin, among=talk.sight)
     else:
         await _offer_again(desk, talk)
     await (await _settings(desk, talk)).send()
@@ -174,10 +190,8 @@ async def _first_sight(desk: Desk, talk: Talk) -> None:
 
 async def _offer_again(desk: Desk, talk: Talk) -> None:
     for suggestion in desk.opened.of(talk.person.name):
-        if suggestion in talk.offered.redraw:  # the page was connected before, and has it
-            continue
         if await talk.client.status(suggestion) == "pending":
-            await show_suggestion(desk, talk, suggestion)
+            await show_suggestion(desk, talk, suggestion, among=talk.sight)
         else:
             desk.opened.remove(talk.person.name, suggestion)
 
@@ -233,9 +247,28 @@ async def _watch(desk: Desk, talk: Talk) -> None:
             await say("an-card", f"Suggestion {suggestion} {words}.", button("See it", "open", suggestion=suggestion))
 
 
+async def _caught_up(desk: Desk, talk: Talk, thread: str) -> None:
+    """Show the thread of a talk that goes on as it is stored once nothing is under way.
+
+    Chainlit has read it before, and what came since, over the new connection or none, is not in what it draws.
+    """
+    await asyncio.sleep(_AFTER_RESUME)
+    while True:
+        busy, begun = talk.under_way, talk.begun
+        await asyncio.sleep(_STORED)
+        whole = await desk.store.get_thread(thread)
+        if not busy and talk.begun == begun:
+            break
+    if whole:
+        await cl.context.emitter.resume_thread(whole)
+        await _cards_anew(desk, talk, whole)
+
+
 async def _cards_anew(desk: Desk, talk: Talk, thread: ThreadDict) -> None:
     """Draw the approval cards of a resumed thread as their suggestions stand now. Later: Chainlit draws the old ones first."""
     await asyncio.sleep(_AFTER_RESUME)
+    await _ask_rights(talk)
+    talk.offered.redraw.clear()
     await (await _settings(desk, talk)).send()
     for each in thread.get("elements") or []:
         props: Any = each.get("props") or {}
@@ -300,7 +333,7 @@ async def _left(desk: Desk) -> None:
 
 async def _forgotten(desk: Desk, session: str) -> None:
     """End the talk once Chainlit has forgotten its session: until then the page may come back."""
-    await asyncio.sleep(config.project.session_timeout + 60)
+    await asyncio.sleep(config.project.session_timeout + _FORGETTING)
     if WebsocketSession.get_by_id(session) is None:
         await desk.end(session)
 

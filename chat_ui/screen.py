@@ -46,9 +46,15 @@ async def add(message: Message, *elements: Any) -> None:
     message.elements = [*(message.elements or ()), *elements]
 
 
-async def say(tone: str, text: str, *buttons: dict[str, Any], form: dict[str, Any] | None = None) -> Message:
+async def say(
+    tone: str,
+    text: str,
+    *buttons: dict[str, Any],
+    form: dict[str, Any] | None = None,
+    among: dict[str, Message] | None = None,
+) -> Message:
     """A line in a tone, with buttons below it."""
-    return await show(card("Said", {"tone": tone, "text": text, "buttons": list(buttons), "form": form}))
+    return await show(card("Said", {"tone": tone, "text": text, "buttons": list(buttons), "form": form}), among=among)
 
 
 def button(words: str, action: str, *, main: bool = False, **payload: Any) -> dict[str, Any]:

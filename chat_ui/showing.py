@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import plotly.graph_objects as go
+from chainlit import Message
 
 from chat_ui.cards.dashboard import dashboard, grounds, incident_rows
 from chat_ui.cards.finding import finding
@@ -105,11 +106,11 @@ async def show_incident(talk: Talk, incident: str) -> None:
     await show(card("Said", {"tone": "an-card", "text": text, "buttons": buttons, "form": None}), *charts(*spread))
 
 
-async def show_suggestion(desk: Desk, talk: Talk, suggestion: str) -> None:
+async def show_suggestion(desk: Desk, talk: Talk, suggestion: str, among: dict[str, Message] | None = None) -> None:
     """The approval card, from the stored suggestion, with before and after; watched until it is decided, here or elsewhere."""
     standing = await talk.client.standing(suggestion)
     drawn = card("Approval", await _approval(talk, standing))
-    await show(drawn, *charts(*_before_and_after(standing["preview"])))
+    await show(drawn, *charts(*_before_and_after(standing["preview"])), among=among)
     if standing["status"] != "pending":
         return
 

@@ -20,7 +20,7 @@ def test_no_cell_of_a_download_is_a_formula() -> None:
     if node is None:
         pytest.skip("node is not installed")
     source = (ELEMENTS / "Sheet.jsx").read_text("utf-8")
-    cell = source[source.index("const FORMULA") : source.index("export default")]
+    cell = source[source.index("const FORMULA") : source.index("const Sheet")]
     script = f"{cell}\nconsole.log(JSON.stringify([{json.dumps(HOSTILE)}.map(cell), [-5, 1.5, null].map(cell)]))"
     said = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True, timeout=60)
     words, numbers = json.loads(said.stdout)

@@ -23,9 +23,9 @@ const keepDraft = () => {
   drawn.focus()
 }
 // The page evaluates a card's source again whenever something comes below it, and React takes the new function for another
-// component: what a person typed, ticked, sorted or opened in the card would be gone. The first function of each name stays.
+// component: what a person typed, ticked, sorted or opened in the card would be gone. The first function of each name and source stays.
 const kept = {}
-window.anomalystKept = (card) => (kept[card.name] ??= card)
+window.anomalystKept = (card) => (kept[card.name + card] ??= card)
 // A card brings itself into view once: the page draws it anew when it moves to a thread, and would go back to it.
 const shown = new Set()
 window.anomalystShow = (card, drawn, block) => {

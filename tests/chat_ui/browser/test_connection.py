@@ -22,14 +22,15 @@ class Line:
         for end in self.open:
             end.close()
         self.open.clear()
+        self.passed.clear()
 
-    def wait_for(self, made: int, word: str, watched: Any) -> None:
-        """Wait until the page has connected that often, and was then sent that."""
-        for _ in range(300):
-            if self.made == made and any(word in each for each in self.passed):
+    def wait_for(self, word: str, watched: Any, times: int = 1) -> None:
+        """Wait until the page was sent that, so often, over the connection that it has now."""
+        for _ in range(600):
+            if self.open and sum(word in each for each in self.passed) >= times:
                 return
             watched.page.wait_for_timeout(100)
-        pytest.fail(f"the page has connected {self.made} times, not {made}")
+        pytest.fail(f"the page was not sent {word!r} {times} times, but {[each[:40] for each in self.passed]}")
 
     def __call__(self, here: Any) -> None:
         """Between a page and the chat."""
@@ -40,7 +41,8 @@ class Line:
 
         def pass_on(message: str | bytes) -> None:
             here.send(message)
-            self.passed.append(str(message))
+            if here in self.open:
+                self.passed.append(str(message))
             if self.until and self.until in str(message):
                 self.until = ""
                 self.cut()
@@ -59,7 +61,8 @@ def test_a_page_that_connects_twice_while_it_loads_has_one_dashboard(watched: An
     line = _between(watched, Line(until))
     watched.open(chat)
     watched.page.locator(".js-plotly-plot .main-svg").nth(1).wait_for(state="attached")
-    assert line.made == 2
+    assert line.made >= 2  # a busy page has done it by itself as well
+    assert not line.until
     expect(watched.page.get_by_label("Fleet dashboard")).to_have_count(1)
     assert "7,680 rows" in watched.answer("Which stores are worst?")
 
@@ -69,10 +72,10 @@ def test_a_question_after_the_connection_was_lost_is_answered(watched: Any, chat
     line = _between(watched, Line())
     watched.open(chat)
     line.cut()
-    line.wait_for(2, "Dashboard", watched)
+    line.wait_for("Dashboard", watched)
     first = watched.answer("What needs my attention this morning?")
     line.cut()
-    line.wait_for(3, "resume_thread", watched)
+    line.wait_for('42["resume_thread"', watched, times=2)
     assert "7,680 rows" in watched.answer("Which stores are worst?")
     said = watched.page.locator("[data-step-type=assistant_message]")
     expect(said.get_by_text(first.splitlines()[0]).first).to_be_visible()
@@ -87,7 +90,7 @@ def test_settings_outlive_the_connection(watched: Any, chat: Any, expect: Any) -
     page.get_by_role("button", name="Confirm").click()
     watched.answer("What needs my attention this morning?")
     line.cut()
-    line.wait_for(2, "chat_settings", watched)
+    line.wait_for('42["chat_settings"', watched)
     page.locator("#chat-settings-open-modal").click()
     expect(page.get_by_role("switch")).to_be_checked()
     page.keyboard.press("Escape")
@@ -95,12 +98,13 @@ def test_settings_outlive_the_connection(watched: Any, chat: Any, expect: Any) -
     page.get_by_text("Read-only mode is on").wait_for()
 
 
-def test_an_answer_that_comes_meanwhile_is_there_afterwards(watched: Any, chat: Any) -> None:
+def test_an_answer_that_comes_meanwhile_is_there_afterwards(watched: Any, chat: Any, expect: Any) -> None:
     """The connection is lost while the answer is made: it is shown when it is back, without asking again."""
     line = _between(watched, Line())
     watched.open(chat)
     watched.answer("What needs my attention this morning?")
     line.until = "task_start"
     watched.ask("Which stores are worst?")
-    watched.page.get_by_role("heading", name="Groups by store").wait_for()
-    assert line.made == 2
+    # what Chainlit has read before the answer came is drawn first, the thread as it is stored after that
+    line.wait_for('42["resume_thread"', watched, times=2)
+    expect(watched.page.get_by_role("heading", name="Groups by store")).to_be_visible()

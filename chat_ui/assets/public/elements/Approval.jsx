@@ -21,8 +21,9 @@ const Approval = ({ suggestion, digest, preview, title, status, statusTone, stat
   const [busy, setBusy] = useState("")
   const decide = async (approved) => {
     setBusy(approved ? "yes" : "no")
-    await callAction({ name: "decide", payload: { suggestion, digest, preview, approved, reason: why, override: accepted } })
-    setBusy("")
+    try {
+      await callAction({ name: "decide", payload: { suggestion, digest, preview, approved, reason: why, override: accepted } })
+    } finally { setBusy("") }
   }
   const missing = overrides.filter((each) => !accepted.includes(each))
   return (

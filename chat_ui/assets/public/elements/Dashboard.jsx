@@ -4,8 +4,7 @@ const Buttons = ({ row, callAction }) => {
   const [busy, setBusy] = useState("")
   const act = async (name) => {
     setBusy(name)
-    await callAction({ name, payload: { incident: row.id } })
-    setBusy("")
+    try { await callAction({ name, payload: { incident: row.id } }) } finally { setBusy("") }
   }
   return (
     <div className="an-buttons">

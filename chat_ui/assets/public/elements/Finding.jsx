@@ -14,9 +14,10 @@ const Finding = ({ anomaly, incident, incidentCount, title, severity, band, line
   const mark = async () => {
     setBusy(true)
     const on = whole ? { incident } : { anomaly }
-    await callAction({ name: "mark", payload: { ...on, verdict: said, note: why, expires: said === "expected" ? until : null } })
-    setBusy(false)
-    setSaid("")
+    try {
+      await callAction({ name: "mark", payload: { ...on, verdict: said, note: why, expires: said === "expected" ? until : null } })
+      setSaid("")
+    } finally { setBusy(false) }
   }
   return (
     <section className="an" ref={top} style={{ scrollMarginTop: "4rem" }} aria-label={title}>

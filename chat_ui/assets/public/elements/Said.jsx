@@ -7,8 +7,7 @@ const Said = ({ tone, text, buttons, form, drawn, callAction }) => {
   const [fields, setFields] = useState(form ? form.values : {})
   const act = async (each) => {
     setBusy(true)
-    await callAction({ name: each.action, payload: { ...each.payload, ...fields } })
-    setBusy(false)
+    try { await callAction({ name: each.action, payload: { ...each.payload, ...fields } }) } finally { setBusy(false) }
   }
   return (
     <section className="an" ref={top} style={{ scrollMarginBottom: "10rem" }} aria-live="polite">
