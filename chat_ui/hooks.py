@@ -253,15 +253,18 @@ async def _caught_up(desk: Desk, talk: Talk, thread: str) -> None:
     Chainlit has read it before, and what came since, over the new connection or none, is not in what it draws.
     """
     await asyncio.sleep(_AFTER_RESUME)
-    while True:
+    while _talk(desk) is talk:
         busy, begun = talk.under_way, talk.begun
         await asyncio.sleep(_STORED)
+        if busy or talk.begun != begun:
+            continue
         whole = await desk.store.get_thread(thread)
-        if not busy and talk.begun == begun:
-            break
-    if whole:
-        await cl.context.emitter.resume_thread(whole)
-        await _cards_anew(desk, talk, whole)
+        if whole is None:
+            return
+        if talk.begun == begun:
+            await cl.context.emitter.resume_thread(whole)
+            await _cards_anew(desk, talk, whole)
+            return
 
 
 async def _cards_anew(desk: Desk, talk: Talk, thread: ThreadDict) -> None:

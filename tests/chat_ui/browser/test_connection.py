@@ -98,13 +98,17 @@ def test_settings_outlive_the_connection(watched: Any, chat: Any, expect: Any) -
     page.get_by_text("Read-only mode is on").wait_for()
 
 
-def test_an_answer_that_comes_meanwhile_is_there_afterwards(watched: Any, chat: Any, expect: Any) -> None:
+@pytest.mark.parametrize("until", ["task_start", "stream_start"])
+def test_an_answer_that_comes_meanwhile_is_there_afterwards(watched: Any, chat: Any, expect: Any, until: str) -> None:
     """The connection is lost while the answer is made: it is shown when it is back, without asking again."""
     line = _between(watched, Line())
     watched.open(chat)
     watched.answer("What needs my attention this morning?")
-    line.until = "task_start"
+    line.until = until
     watched.ask("Which stores are worst?")
     # what Chainlit has read before the answer came is drawn first, the thread as it is stored after that
     line.wait_for('42["resume_thread"', watched, times=2)
     expect(watched.page.get_by_role("heading", name="Groups by store")).to_be_visible()
+    asked = watched.page.locator("[data-step-type=user_message]", has_text="Which stores are worst?")
+    below = "xpath=./following::*[@data-step-type='assistant_message'] | ./descendant::*[@data-step-type='assistant_message']"
+    expect(asked.locator(below).filter(has_text="Window:").first).to_be_visible()
